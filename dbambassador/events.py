@@ -1,0 +1,262 @@
+"""What happened, in the past tense: frozen events that every stage publishes and observability folds.
+
+An event carries what a log line or a metric needs and nothing secret. Publishing is synchronous and must
+not fail: a fold is a plain function of the event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from dbambassador.values import Address, Choice, Facts, Targets
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened."""
+
+
+Publish = Callable[[Event], None]
+
+
+class Events:
+    """Hands every event to every fold, in the order of subscription."""
+
+    def __init__(self) -> None:
+        self._folds: list[Publish] = []
+
+    def subscribe(self, fold: Publish) -> None:
+        self._folds.append(fold)
+
+    def publish(self, event: Event) -> None:
+        for fold in self._folds:
+            fold(event)
+
+
+# Where are we, and which environment is this?
+
+
+@dataclass(frozen=True, slots=True)
+class FactsGathered(Event):
+    facts: Facts
+    seconds: float
+    asked_api: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentChosen(Event):
+    environment: str
+    kind: str
+    directory: str
+    """Of the environment files."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionAwaited(Event):
+    """Undecided because something did not answer; tried again after `retry_in` seconds."""
+
+    missing: tuple[str, ...]
+    reason: str
+    retry_in: float
+
+
+# Listening
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerOpened(Event):
+    database: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSkipped(Event):
+    """An optional address that this host cannot have (no IPv6)."""
+
+    database: str
+    address: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOpened(Event):
+    purpose: str
+    """`health` or `admin`."""
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSkipped(Event):
+    purpose: str
+    address: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DescriptorsExhausted(Event):
+    """The process has no file descriptor left for `what`; published once until it recovers."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class DescriptorsRecovered(Event):
+    what: str
+
+
+# Where is the database?
+
+
+@dataclass(frozen=True, slots=True)
+class LookupEnded(Event):
+    """One DNS question was answered or given up."""
+
+    name: str
+    kind: str
+    outcome: str
+    """ok, nxdomain, nodata, timeout, servfail, refused, malformed, unreachable."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TargetsChanged(Event):
+    """The set of addresses, or the failure to find any, is another than before."""
+
+    database: str
+    targets: Targets
+
+
+# Which address may be used?
+
+
+@dataclass(frozen=True, slots=True)
+class AddressChanged(Event):
+    database: str
+    address: Address
+    before: str
+    now: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeEnded(Event):
+    database: str
+    address: Address
+    outcome: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CheckBlocked(Event):
+    """The server refuses this host (MySQL 1129, 1130): checks stop, a person is needed."""
+
+    database: str
+    address: Address
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceChanged(Event):
+    database: str
+    choice: Choice
+
+
+# Sessions
+
+
+class Refusal(Enum):
+    """Why a client got an error of ours instead of a session."""
+
+    NO_TARGET = "no usable address"
+    TOO_MANY = "connection limit"
+    NO_DESCRIPTORS = "no file descriptors left"
+    ROLE = "server is a hot standby"
+    DRAINING = "shutting down"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpened(Event):
+    database: str
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded(Event):
+    database: str
+    address: Address
+    how: str
+    seconds: float
+    to_server: int
+    """Bytes."""
+    to_client: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRefused(Event):
+    database: str
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLeft(Event):
+    """The client was gone, or said something that is not its protocol, before it had a session."""
+
+    database: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DialEnded(Event):
+    database: str
+    address: Address
+    outcome: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CancelForwarded(Event):
+    database: str
+    found: bool
+    """False: no live session has that key, so nothing was forwarded."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsEvicted(Event):
+    """Sessions of older epochs were closed because their address failed or was replaced."""
+
+    database: str
+    sessions: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCrashed(Event):
+    """A bug: a session ended with an exception that is no outcome of the network."""
+
+    database: str
+    error: str
+
+
+# Life of the process
+
+
+@dataclass(frozen=True, slots=True)
+class Ready(Event):
+    """Listening, and the environment is chosen."""
+
+    seconds: float
+    """Since the process started."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrainStarted(Event):
+    signal: str
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped(Event):
+    sessions_cut: int

@@ -1,0 +1,1 @@
+"""Environment files: their frozen schema, and decoding that reports every problem at once."""

@@ -1,0 +1,161 @@
+"""The schema of an environment file, after decoding and merging: frozen values, documented field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Protocol(Enum):
+    """What the database speaks; `tcp` knows nothing of the bytes."""
+
+    POSTGRESQL = "postgresql"
+    MYSQL = "mysql"
+    TCP = "tcp"
+
+
+class Kind(Enum):
+    """OpenTelemetry's `deployment.environment.name`: production is guarded by rules of its own."""
+
+    PRODUCTION = "production"
+    STAGING = "staging"
+    TEST = "test"
+    DEVELOPMENT = "development"
+
+
+class Operator(Enum):
+    """Operators of Kubernetes label selectors, with their meaning there.
+
+    `NotIn` holds for an absent fact too: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
+    """
+
+    IN = "In"
+    NOT_IN = "NotIn"
+    EXISTS = "Exists"
+    DOES_NOT_EXIST = "DoesNotExist"
+
+
+class TargetSessionAttrs(Enum):
+    """libpq's `target_session_attrs`: which role of server a session may land on."""
+
+    ANY = "any"
+    READ_WRITE = "read-write"
+    PRIMARY = "primary"
+
+
+class Check(Enum):
+    """How an address in doubt is checked."""
+
+    PROTOCOL = "protocol"
+    """The database's own handshake, without credentials."""
+    PASSIVE = "passive"
+    """Never dialled by us: only what happens to real sessions counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One condition on one fact; all requirements of a selector must hold."""
+
+    key: str
+    operator: Operator
+    values: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.operator in (Operator.IN, Operator.NOT_IN):
+            if self.operator is Operator.IN and len(self.values) == 1:
+                return f"{self.key} = {self.values[0]}"
+            return f"{self.key} {self.operator.value} ({', '.join(self.values)})"
+        return f"{self.key} {self.operator.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class TcpListen:
+    """A TCP listen address; `localhost` in the file becomes 127.0.0.1 and ::1."""
+
+    host: str
+    """An IP address literal."""
+    port: int
+    optional: bool = False
+    """A host without this address family is tolerated (the ::1 of `localhost`)."""
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnixListen:
+    """A unix socket to listen on."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+Listen = TcpListen | UnixListen
+
+
+@dataclass(frozen=True, slots=True)
+class HostEndpoint:
+    """A host name or address with its port."""
+
+    host: str
+    """May hold `${fact}` until interpolated."""
+    port: int
+    weight: int = 1
+    zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SrvEndpoint:
+    """A SRV name (RFC 2782), which gives hosts, ports, priorities and weights."""
+
+    name: str
+    """May hold `${fact}` until interpolated."""
+
+
+Endpoint = HostEndpoint | SrvEndpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """One database: where the application expects it, and where it really is."""
+
+    name: str
+    protocol: Protocol
+    listen: tuple[Listen, ...]
+    endpoints: tuple[Endpoint, ...]
+    target_session_attrs: TargetSessionAttrs = TargetSessionAttrs.ANY
+    hold: float = 5.0
+    """Seconds that clients wait, from the loss of the last usable address, before they get an error."""
+    check: Check = Check.PROTOCOL
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One row of an environment's `expect` table, run by `check`."""
+
+    facts: Mapping[str, str]
+    selected: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """One environment file, merged with the defaults."""
+
+    name: str
+    """The file's stem."""
+    file: str
+    kind: Kind
+    priority: int = 0
+    match: tuple[Requirement, ...] | None = None
+    """None: chosen only by name."""
+    forbid: tuple[Requirement, ...] = ()
+    """Where all of these hold, never this environment, even by name; empty forbids nothing."""
+    databases: tuple[Database, ...] = ()
+    expect: tuple[Expectation, ...] = ()
+
+    @property
+    def production(self) -> bool:
+        return self.kind is Kind.PRODUCTION
