@@ -80,6 +80,10 @@ class CannotListen(AmbassadorError):
     exit_code = ExitCode.CANNOT_LISTEN
 
 
+class NotRunning(AmbassadorError):
+    """A command that speaks to the running ambassador found none, or something else on its port."""
+
+
 class TimedOut(AmbassadorError):
     """`wait` ran out of time; the message says what was still missing."""
 

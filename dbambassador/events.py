@@ -96,6 +96,15 @@ class HttpSkipped(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RequestCrashed(Event):
+    """A bug: answering an HTTP request ended with an exception."""
+
+    purpose: str
+    path: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class DescriptorsExhausted(Event):
     """The process has no file descriptor left for `what`; published once until it recovers."""
 
@@ -174,6 +183,7 @@ class Refusal(Enum):
     TOO_MANY = "connection limit"
     NO_DESCRIPTORS = "no file descriptors left"
     ROLE = "server is a hot standby"
+    UNSAFE = "unsafe session"
     DRAINING = "shutting down"
 
 
@@ -237,6 +247,15 @@ class SessionCrashed(Event):
     """A bug: a session ended with an exception that is no outcome of the network."""
 
     database: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageCrashed(Event):
+    """A bug: a stage of one database ended with an exception and is started anew."""
+
+    database: str
+    stage: str
     error: str
 
 

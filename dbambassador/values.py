@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from types import MappingProxyType
 
@@ -69,7 +69,7 @@ class Facts:
         prefixes = [prefix for prefix in self.families if name.startswith(prefix)]
         if prefixes:
             family = self.families[max(prefixes, key=len)]
-            return Fact(name, family.state, "", family.confidence, family.source, family.reason, family.retryable)
+            return replace(family, name=name)
         return Fact(name, State.ABSENT, source="no source gives it")
 
     def __iter__(self) -> Iterator[Fact]:

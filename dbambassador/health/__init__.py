@@ -1,1 +1,1 @@
-""""""
+"""Which address may be used now, and why: evidence, a state for each address, checks, the choice."""

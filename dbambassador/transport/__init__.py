@@ -1,1 +1,1 @@
-""""""
+"""Dialling, and a small HTTP leaf."""

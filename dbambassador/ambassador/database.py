@@ -1,0 +1,111 @@
+"""The stages of one database, in a nursery of their own: one bad target never stops another."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import trio
+
+from dbambassador.discovery.refresher import Refresher
+from dbambassador.discovery.resolver import Resolver
+from dbambassador.events import Publish, SessionsEvicted, StageCrashed
+from dbambassador.forwarding.descriptors import Descriptors
+from dbambassador.forwarding.engine import Engine
+from dbambassador.forwarding.hold import Hold
+from dbambassador.forwarding.ledger import Ledger
+from dbambassador.forwarding.listeners import Acceptor, Limit, close_listeners, open_listeners
+from dbambassador.forwarding.mysql_wire import MysqlWire
+from dbambassador.forwarding.postgresql_wire import PostgresqlWire
+from dbambassador.forwarding.session import Service
+from dbambassador.forwarding.wire import TcpWire, Wire
+from dbambassador.health.judge import Judge
+from dbambassador.settings.schema import Database, Protocol, TargetSessionAttrs
+
+RESTART_PAUSE = 1.0
+"""Seconds after which a stage that crashed is started anew; it decides from the present values again."""
+
+
+class Shared:
+    """What the databases of one process share."""
+
+    def __init__(self, resolver: Resolver, engine: Engine, limit: Limit, publish: Publish) -> None:
+        self.resolver = resolver
+        self.engine = engine
+        self.limit = limit
+        self.publish = publish
+        self.descriptors = Descriptors(publish)
+
+
+class ServedDatabase:
+    """One database: its stages, its listeners, its sessions."""
+
+    def __init__(self, database: Database, shared: Shared) -> None:
+        self.database = database
+        self.refresher = Refresher(database, shared.resolver, shared.publish)
+        self.judge = Judge(database, self.refresher, shared.publish)
+        self.ledger = Ledger()
+        self.hold = Hold(self.judge.choices)
+        self.listeners: list[trio.SocketListener] = []
+        self._publish = shared.publish
+        self._limit = shared.limit
+        self._service = Service(
+            database.name,
+            _wire(database),
+            self.judge,
+            self.ledger,
+            self.hold,
+            shared.engine,
+            shared.descriptors,
+            shared.publish,
+        )
+
+    async def listen(self) -> None:
+        """Opens the listeners.
+
+        Raises:
+          CannotListen: one of them cannot be had; then none is open.
+        """
+        self.listeners = await open_listeners(self.database, self._publish)
+
+    def start(self, nursery: trio.Nursery) -> None:
+        """Starts discovery, judgement and eviction."""
+        for name, stage in (
+            ("discover", self.refresher.run),
+            ("judge", self.judge.run),
+            ("evict", self._evict),
+        ):
+            nursery.start_soon(self._supervise, name, stage, name=f"{self.database.name}: {name}")
+
+    def accept(self, accepting: trio.Nursery, sessions: trio.Nursery) -> None:
+        """Starts accepting; what is accepted runs in `sessions`."""
+        acceptor = Acceptor(self._service, self._limit)
+        for listener in self.listeners:
+            run = partial(acceptor.run, listener, sessions)
+            accepting.start_soon(self._supervise, "accept", run, name=f"{self.database.name}: accept")
+
+    def close(self) -> None:
+        """Closes the listeners; sessions are not touched."""
+        close_listeners(self.listeners)
+        self.listeners = []
+
+    async def _evict(self) -> None:
+        """Ends sessions of older epochs whenever the choice has a newer one, and then admits it."""
+        async for choice in self.judge.choices.values():
+            ended = await self.ledger.evict(choice.epoch)
+            if ended:
+                self._publish(SessionsEvicted(self.database.name, ended, choice.why))
+
+    async def _supervise(self, name: str, stage: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await stage()
+            except Exception as bug:  # a bug in one database's stage must not take the others down
+                self._publish(StageCrashed(self.database.name, name, repr(bug)))
+            await trio.sleep(RESTART_PAUSE)
+
+
+def _wire(database: Database) -> Wire:
+    if database.protocol is Protocol.POSTGRESQL:
+        return PostgresqlWire(writer=database.target_session_attrs is not TargetSessionAttrs.ANY)
+    return MysqlWire() if database.protocol is Protocol.MYSQL else TcpWire()

@@ -1,0 +1,84 @@
+"""The state of the whole process as one JSON value: what `status` and the admin port show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dbambassador import __version__
+from dbambassador.ambassador.database import ServedDatabase
+from dbambassador.health.states import Record
+from dbambassador.values import Address, Targets
+
+Json = dict[str, Any]
+
+
+def database(served: ServedDatabase, now: float) -> Json:
+    """One database; `now` is on trio's clock."""
+    targets, choice = served.refresher.targets.value, served.judge.choices.value
+    names = {target.address: target.name for target in targets.targets}
+    held = max(0.0, choice.held_until - now) if choice.target is None else 0.0
+    return {
+        "name": served.database.name,
+        "protocol": served.database.protocol.value,
+        "listeners": [str(listen) for listen in served.database.listen],
+        "targets": _targets(targets, now),
+        "addresses": [_address(record, names, now) for record in served.judge.records],
+        "choice": {
+            "epoch": choice.epoch,
+            "address": str(choice.target.address) if choice.target else None,
+            "settled": choice.settled,
+            "held_seconds": round(held, 3),
+            "why": choice.why,
+        },
+        "sessions": len(served.ledger),
+        "held": served.hold.held,
+    }
+
+
+def process(phase: str, uptime: float, ready: bool, databases: list[Json]) -> Json:
+    """The process with its databases; environment and what is awaited are added by whoever knows them."""
+    return {
+        "version": __version__,
+        "phase": phase,
+        "uptime_seconds": round(uptime, 3),
+        "ready": ready,
+        "environment": None,
+        "awaiting": None,
+        "databases": databases,
+    }
+
+
+def _targets(targets: Targets, now: float) -> Json:
+    asked = targets.asked_at > 0
+    return {
+        "addresses": [
+            {"address": str(target.address), "name": target.name, "zone": target.zone}
+            for target in targets.targets
+        ],
+        "asked_seconds_ago": round(now - targets.asked_at, 3) if asked else None,
+        "ttl_seconds": round(max(0.0, targets.expires_at - now), 3) if asked else None,
+        "stale": targets.stale,
+        "failure": targets.failure,
+        "steps": [
+            {
+                "question": step.question,
+                "kind": step.kind,
+                "answer": step.answer,
+                "server": step.server,
+                "ttl_seconds": step.ttl,
+                "seconds": round(step.seconds, 6),
+            }
+            for step in targets.steps
+        ],
+    }
+
+
+def _address(record: Record, names: dict[Address, str], now: float) -> Json:
+    return {
+        "address": str(record.address),
+        "name": names.get(record.address, ""),
+        "state": record.state.value,
+        "role": record.role.value,
+        "since_seconds": round(now - record.since, 3),
+        "why": record.why,
+    }

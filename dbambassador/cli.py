@@ -1,0 +1,256 @@
+"""Flags and exit codes. Every flag has an environment variable `DBAMBASSADOR_…`; the flag wins."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from dbambassador import __version__
+from dbambassador.errors import AmbassadorError, ExitCode, UsageError
+from dbambassador.settings.addresses import duration
+from dbambassador.settings.reading import Refused
+
+COMMANDS = (
+    "run",
+    "reflect",
+    "explain",
+    "resolve",
+    "check",
+    "status",
+    "wait",
+    "probe",
+    "shutdown",
+    "schema",
+    "demo",
+)
+
+DEFAULT_DIRECTORIES = ("/etc/dbambassador/environments", "environments")
+
+_LONGEST_DELAY = 24 * 3600.0
+"""Seconds; far past any termination grace period."""
+
+_TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag, and the variable that stands for it."""
+
+    name: str
+    help: str
+    parse: Callable[[str], Any] | None = str
+    """None for a switch."""
+    default: Any = None
+    repeatable: bool = False
+    metavar: str = ""
+
+    @property
+    def variable(self) -> str:
+        return "DBAMBASSADOR_" + self.name.upper().replace("-", "_")
+
+    @property
+    def attribute(self) -> str:
+        return self.name.replace("-", "_")
+
+
+def _port(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= number <= 65535:
+        raise ValueError("a port from 0 to 65535")
+    return number
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError("a number from 0")
+    return int(text)
+
+
+def _duration(text: str) -> float:
+    try:
+        return duration(text, _LONGEST_DELAY, "a duration such as 30s, 500ms or 2m")
+    except Refused as refused:
+        raise ValueError(refused.expected) from None
+
+
+_DIRECTORY = Flag("environments", "directory of the environment files", Path, metavar="DIR")
+_LOCATING = (
+    _DIRECTORY,
+    Flag("environment", "choose this environment by name", metavar="NAME"),
+    Flag("override-match", "with --environment: even against a match that is false", None, False),
+    Flag("database", "only this database (repeatable)", repeatable=True, metavar="NAME"),
+    Flag("root", "prefix of every file that reflection and discovery read", Path, Path("/"), metavar="DIR"),
+    Flag(
+        "nameserver",
+        "ask this nameserver (repeatable; default: resolv.conf)",
+        repeatable=True,
+        metavar="HOST[:PORT]",
+    ),
+    Flag("fact", "an explicit fact (repeatable)", repeatable=True, metavar="NAME=VALUE"),
+    Flag("facts-file", "explicit facts: a YAML or JSON mapping", Path, metavar="FILE"),
+)
+_HEALTH = (
+    Flag("http-address", "address of the health and metrics port", str, "127.0.0.1", metavar="ADDRESS"),
+    Flag("http-port", "health and metrics port", _port, 9090, metavar="PORT"),
+)
+_ADMIN = (Flag("admin-port", "admin port, always on loopback", _port, 9091, metavar="PORT"),)
+_RUNNING = (
+    Flag("max-connections", "clients served at once; 0 for no limit", _count, 0, metavar="N"),
+    Flag(
+        "min-sigterm-delay", "after SIGTERM, go on accepting for so long", _duration, 0.0, metavar="DURATION"
+    ),
+    Flag(
+        "max-sigterm-delay",
+        "after that, let sessions go on for at most so long",
+        _duration,
+        0.0,
+        metavar="DURATION",
+    ),
+    Flag("exit-zero-on-sigterm", "exit with 0 on SIGTERM", None, False),
+    Flag("structured-logs", "log JSON lines", None, False),
+    Flag("quiet", "log errors only", None, False),
+    Flag("debug-logs", "log every session", None, False),
+)
+
+FLAGS: Mapping[str, tuple[Flag, ...]] = {
+    "run": _LOCATING + _HEALTH + _ADMIN + _RUNNING,
+    "reflect": _LOCATING,
+    "explain": _LOCATING,
+    "resolve": _LOCATING,
+    "check": (_DIRECTORY,),
+    "status": _ADMIN,
+    "wait": _LOCATING + _HEALTH,
+    "probe": _HEALTH,
+    "shutdown": _ADMIN,
+}
+"""The common flags of each command; its own ones are in its module."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs one command.
+
+    Returns: its exit code; errors are told on standard error, never as a traceback.
+    """
+    try:
+        parser = _parser(arguments, os.environ)
+        options = parser.parse_args(arguments)
+        options.given = _given(arguments, os.environ, FLAGS.get(options.command, ()))
+        if hasattr(options, "environments"):
+            options.environments = _directory(options.environments)
+        code: ExitCode = options.run(options)
+    except AmbassadorError as error:
+        _tell(error)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = ExitCode.SIGINT
+    except BrokenPipeError:
+        # The reader of our output has had enough, as in `… | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ExitCode.DONE
+    return int(code)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{self.prog}: {message}", hint=f"{self.prog} --help")
+
+
+def _parser(arguments: Sequence[str], environ: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="dbambassador",
+        description="Serves the database of the environment it runs in on localhost.",
+    )
+    parser.add_argument("--version", action="version", version=f"dbambassador {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    # One command's modules are enough, and most are cheaper than all.
+    wanted = arguments[:1] if arguments and arguments[0] in COMMANDS else COMMANDS
+    for name in wanted:
+        module = importlib.import_module(f"dbambassador.commands.{name}")
+        command = commands.add_parser(name, help=module.HELP, description=module.HELP)
+        flags = FLAGS.get(name, ())
+        for flag in flags:
+            _add(command, flag, environ if name in arguments[:1] else {})
+        module.configure(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def _add(parser: argparse.ArgumentParser, flag: Flag, environ: Mapping[str, str]) -> None:
+    help_text = f"{flag.help} [{flag.variable}]"
+    default = _from_variable(flag, environ)
+    if flag.parse is None:
+        parser.add_argument(f"--{flag.name}", action="store_true", default=default, help=help_text)
+        return
+    if flag.default is not None:
+        help_text += f" (default {flag.default})"
+    parser.add_argument(
+        f"--{flag.name}",
+        type=_argument(flag.parse),
+        default=None if flag.repeatable else default,
+        action=_Append if flag.repeatable else "store",
+        metavar=flag.metavar,
+        help=help_text,
+    )
+    if flag.repeatable:
+        parser.set_defaults(**{flag.attribute: default})
+
+
+class _Append(argparse.Action):
+    """Collects a repeatable flag; the first one on the command line replaces what the variable says."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        seen = getattr(namespace, f"_{self.dest}_seen", [])
+        collected = [*seen, values]
+        setattr(namespace, f"_{self.dest}_seen", collected)
+        setattr(namespace, self.dest, collected)
+
+
+def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as expected:
+            raise argparse.ArgumentTypeError(f"found {text!r}, expected {expected}") from None
+
+    return convert
+
+
+def _from_variable(flag: Flag, environ: Mapping[str, str]) -> Any:
+    text = environ.get(flag.variable)
+    if text is None or (text == "" and flag.parse is not None):
+        return [] if flag.repeatable else flag.default
+    if flag.parse is None:
+        if text.lower() not in _TRUE | _FALSE:
+            raise UsageError(f"{flag.variable}: found {text!r}, expected true or false")
+        return text.lower() in _TRUE
+    parts = [part.strip() for part in text.split(",") if part.strip()] if flag.repeatable else [text]
+    try:
+        values = [flag.parse(part) for part in parts]
+    except ValueError as expected:
+        raise UsageError(f"{flag.variable}: found {text!r}, expected {expected}") from None
+    return values if flag.repeatable else values[0]
+
+
+def _given(arguments: Sequence[str], environ: Mapping[str, str], flags: Sequence[Flag]) -> frozenset[str]:
+    """Which flags were asked for by name, on the command line or by their variable."""
+    named = {argument.split("=", 1)[0] for argument in arguments}
+    return frozenset(flag.name for flag in flags if f"--{flag.name}" in named or environ.get(flag.variable))
+
+
+def _directory(given: Path | None) -> Path:
+    if given is not None:
+        return given
+    present = [Path(path) for path in DEFAULT_DIRECTORIES if Path(path).is_dir()]
+    return present[0] if present else Path(DEFAULT_DIRECTORIES[-1])
+
+
+def _tell(error: AmbassadorError) -> None:
+    print(f"dbambassador: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  {error.hint}", file=sys.stderr)

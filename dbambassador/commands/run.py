@@ -1,0 +1,79 @@
+"""`run`: the main job, with its signals, logs and HTTP ports."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+
+import trio
+
+from dbambassador.ambassador.lifecycle import Ambassador, Terms
+from dbambassador.discovery.nameserver import parse_nameserver
+from dbambassador.errors import AmbassadorError, ExitCode
+from dbambassador.events import Events
+from dbambassador.locate import request_from
+from dbambassador.observability import stderr
+from dbambassador.observability.logs import Log, threshold
+from dbambassador.observability.metrics import Metrics
+from dbambassador.observability.recent import Recent
+from dbambassador.observability.routes import Sources
+from dbambassador.observability.server import HttpSettings, serve_http
+
+HELP = "serve the databases of the environment that this runs in"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """All of its flags are common ones."""
+
+
+def run(options: argparse.Namespace) -> ExitCode:
+    """Runs until a signal or an order ends it."""
+    for nameserver in options.nameserver:
+        parse_nameserver(nameserver)
+    terms = Terms(
+        request=request_from(options, os.environ),
+        nameservers=tuple(options.nameserver),
+        max_connections=options.max_connections,
+        min_sigterm_delay=options.min_sigterm_delay,
+        max_sigterm_delay=options.max_sigterm_delay,
+        exit_zero_on_sigterm=options.exit_zero_on_sigterm,
+    )
+    http = HttpSettings(
+        http_address=options.http_address,
+        http_port=options.http_port,
+        admin_port=options.admin_port,
+        http_asked=bool(options.given & {"http-address", "http-port"}),
+        admin_asked="admin-port" in options.given,
+    )
+    events = Events()
+    level = threshold(quiet=options.quiet, debug=options.debug_logs)
+    log = Log(stderr.write, stderr.local_time, level=level, structured=options.structured_logs)
+    events.subscribe(log)
+    return trio.run(_run, terms, http, events, strict_exception_groups=True)
+
+
+async def _run(terms: Terms, http: HttpSettings, events: Events) -> ExitCode:
+    metrics, recent = Metrics(), Recent(trio.current_time)
+    events.subscribe(metrics)
+    events.subscribe(recent)
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        try:
+            async with trio.open_nursery() as nursery:
+                ambassador = Ambassador(terms, events.publish)
+                sources = Sources(ambassador.snapshot, metrics, recent, ambassador.quit)
+                await nursery.start(serve_http, http, sources, events.publish)
+                code = await ambassador.run(signals)
+                nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise _within(group) from None
+    return code
+
+
+def _within(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error for the user, out of the groups that nurseries wrap it in; a bug stays as it is."""
+    ours, others = group.split(AmbassadorError)
+    error: BaseException | None = ours if others is None else None
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error or group

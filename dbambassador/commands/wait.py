@@ -1,0 +1,135 @@
+"""`wait`: blocks until the ambassador, or the database itself, is there; for init containers and entrypoints."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+import trio
+
+from dbambassador.discovery.resolver import Resolver
+from dbambassador.errors import ExitCode, TimedOut, UsageError
+from dbambassador.events import Event
+from dbambassador.health.evidence import Signal
+from dbambassador.health.probes import Blocked, probe
+from dbambassador.locate import locate, refusal, request_from
+from dbambassador.settings.addresses import duration
+from dbambassador.settings.reading import Refused
+from dbambassador.settings.schema import Database
+from dbambassador.transport.http import Failure, fetch
+
+HELP = "wait until the ambassador or the database is there"
+
+INTERVAL = 0.2
+"""Seconds between two looks."""
+LONGEST = 24 * 3600.0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--for",
+        dest="awaited",
+        choices=("ambassador", "database", "primary"),
+        default="ambassador",
+        help="ambassador: it listens; database: each one takes sessions, whether or not an ambassador runs",
+    )
+    parser.add_argument("--max", default="30s", metavar="TIME", help="give up after this (default 30s)")
+
+
+def run(options: argparse.Namespace) -> ExitCode:
+    """Raises TimedOut with what was still missing."""
+    if options.awaited == "primary":
+        raise UsageError(
+            "wait --for primary: a server tells its role only to those who log in, and this version has no "
+            "checks with credentials",
+            hint="use --for database",
+        )
+    try:
+        longest = duration(options.max, LONGEST, "a duration such as 30s, 500ms or 2m")
+    except Refused as refused:
+        raise UsageError(f"--max: found {options.max!r}, expected {refused.expected}") from None
+    return trio.run(_wait, options, longest)
+
+
+async def _wait(options: argparse.Namespace, longest: float) -> ExitCode:
+    awaited = _Awaited()
+    with trio.move_on_after(longest) as limit:
+        if options.awaited == "ambassador":
+            await _for_ambassador(options, awaited)
+        else:
+            await _for_databases(options, awaited)
+    if limit.cancelled_caught:
+        raise TimedOut(f"gave up after {options.max}: {awaited.missing}")
+    return ExitCode.DONE
+
+
+class _Awaited:
+    """What is still missing, in words, for whoever waits in vain."""
+
+    missing = "nothing was found out yet"
+
+
+async def _for_ambassador(options: argparse.Namespace, awaited: _Awaited) -> None:
+    host = {"localhost": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(
+        options.http_address, options.http_address
+    )
+    while True:
+        answer = await fetch(host, options.http_port, "GET", "/startup", timeout=1.0)
+        if isinstance(answer, Failure):
+            awaited.missing = f"the ambassador does not answer on {host} port {options.http_port}"
+        elif answer.status == 200:
+            return
+        else:
+            awaited.missing = (
+                answer.body.decode("utf-8", "replace").strip() or "the ambassador has not started"
+            )
+        await trio.sleep(INTERVAL)
+
+
+async def _for_databases(options: argparse.Namespace, awaited: _Awaited) -> None:
+    request = request_from(options, os.environ)
+    while True:
+        located = await locate(request)
+        if located.profile is not None:
+            break
+        if not located.retryable:
+            raise refusal(located)
+        awaited.missing = located.selection.why
+        await trio.sleep(INTERVAL)
+    resolver = Resolver(request.root, options.nameserver, _ignore)
+    missing = {database.name: "not looked for yet" for database in located.profile.databases}
+    async with trio.open_nursery() as nursery:
+        for database in located.profile.databases:
+            nursery.start_soon(_for_database, database, resolver, missing, awaited)
+
+
+async def _for_database(
+    database: Database, resolver: Resolver, missing: dict[str, str], awaited: _Awaited
+) -> None:
+    while missing[database.name]:
+        missing[database.name] = await _what_is_missing(database, resolver)
+        awaited.missing = "; ".join(f"{name}: {why}" for name, why in missing.items() if why)
+        if missing[database.name]:
+            await trio.sleep(INTERVAL)
+
+
+async def _what_is_missing(database: Database, resolver: Resolver) -> str:
+    targets = await resolver.resolve(database.endpoints, fresh=True)
+    why = targets.failure or "no address"
+    for address in targets.addresses:
+        try:
+            evidence = await probe(database.protocol, address)
+        except Blocked as blocked:
+            why = f"{address}: {blocked}"
+            continue
+        if evidence is None:
+            why = "this host has no file descriptor or port left"
+        elif evidence.signal is Signal.ANSWERED:
+            return ""
+        else:
+            why = f"{address}: {evidence.detail}"
+    return why
+
+
+def _ignore(event: Event) -> None:
+    """Nobody follows the events of a command that waits."""

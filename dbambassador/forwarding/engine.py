@@ -1,0 +1,76 @@
+"""The seam of the relay engine: what a session hands over, and what it gets back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+import trio
+
+
+@dataclass(frozen=True, slots=True)
+class Tapped:
+    """What a tap makes of some bytes from the server."""
+
+    forward: bytes = b""
+    done: bool = False
+    """The tap has seen enough: it is not called again."""
+    refuse: bool = False
+    """Nothing more passes: the session ends once `forward` has reached the client."""
+
+
+Tap = Callable[[bytes], Tapped]
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Bytes of one session that the kernel took for delivery; the engine counts them as they go."""
+
+    to_server: int = 0
+    to_client: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Two connected sockets, and the bytes already read from each."""
+
+    client: trio.SocketStream
+    server: trio.SocketStream
+    to_server: bytes = b""
+    to_client: bytes = b""
+    tap: Tap | None = None
+    """Sees the server's bytes that follow `to_client`."""
+    traffic: Traffic = field(default_factory=Traffic)
+
+
+class How(Enum):
+    """How a session ended."""
+
+    CLIENT_CLOSED = "client closed"
+    SERVER_CLOSED = "server closed"
+    CLIENT_RESET = "client reset"
+    SERVER_RESET = "server reset"
+    REFUSED = "refused by the tap"
+
+    @property
+    def broken_by_server(self) -> bool:
+        """The server ended it first: by itself, or because it died."""
+        return self in (How.SERVER_CLOSED, How.SERVER_RESET)
+
+
+class Engine(Protocol):
+    """The sole owner of a session's two sockets from hand-over to end."""
+
+    async def relay(self, link: Link) -> How:
+        """Carries bytes both ways until both directions have ended.
+
+        Delivered bytes are a prefix of those sent, and equal to them on an orderly close. A half-close is
+        passed on as a half-close, a reset as a reset.
+
+        Resource handling: both sockets are closed on return. Cancelling resets both.
+
+        Error handling: a peer that goes away is a `How`, never an exception.
+        """
+        ...

@@ -1,0 +1,75 @@
+"""Where clients wait for a usable address.
+
+The hold belongs to the listener: it starts when the last usable address is lost, and a client that comes
+later waits only for the rest of it.
+"""
+
+from __future__ import annotations
+
+import socket
+
+import trio
+
+from dbambassador.events import Refusal
+from dbambassador.forwarding.wire import Left
+from dbambassador.latest import Latest
+from dbambassador.values import Choice
+
+MAX_HELD = 100
+"""Clients that may wait at once: enough for a pool's worth, few enough that the recovered server survives."""
+
+
+class Hold:
+    """The waiting room of one database."""
+
+    def __init__(self, choices: Latest[Choice]) -> None:
+        self._choices = choices
+        self.held = 0
+
+    async def choice(self, client: trio.SocketStream) -> Choice | Refusal | Left:
+        """The present choice with its target, as soon as there is one."""
+        choice = self._choices.value
+        if choice.target is not None:
+            return choice
+        if self._over(choice):
+            return Refusal.NO_TARGET
+        if self.held >= MAX_HELD:
+            return Refusal.TOO_MANY
+        self.held += 1
+        try:
+            return await self._wait(client)
+        finally:
+            self.held -= 1
+
+    def _over(self, choice: Choice) -> bool:
+        return choice.settled and trio.current_time() >= choice.held_until
+
+    async def _wait(self, client: trio.SocketStream) -> Choice | Refusal | Left:
+        outcome: Choice | Refusal | Left = Left("closed the connection while it waited")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel_when_gone, client, nursery.cancel_scope)
+            outcome = await self._next()
+            nursery.cancel_scope.cancel()
+        return outcome
+
+    async def _next(self) -> Choice | Refusal:
+        while True:
+            version, choice = self._choices.version, self._choices.value
+            if choice.target is not None:
+                return choice
+            if self._over(choice):
+                return Refusal.NO_TARGET
+            deadline = choice.held_until if choice.settled else float("inf")
+            with trio.move_on_at(deadline):
+                await self._choices.newer(version)
+
+
+async def _cancel_when_gone(client: trio.SocketStream, scope: trio.CancelScope) -> None:
+    """Cancels once the client has closed; one that says something more is taken to be there."""
+    await trio.lowlevel.wait_readable(client.socket)
+    try:
+        alive = await client.socket.recv(1, socket.MSG_PEEK)
+    except OSError:
+        alive = b""
+    if not alive:
+        scope.cancel()

@@ -1,0 +1,189 @@
+"""PostgreSQL: the client speaks first, may ask for encryption, and reads errors only after its startup."""
+
+from __future__ import annotations
+
+import trio
+
+from dbambassador.events import Refusal
+from dbambassador.forwarding.engine import Tapped
+from dbambassador.forwarding.wire import (
+    FAREWELL_TIMEOUT,
+    OPEN_TIMEOUT,
+    PREAMBLE_TIMEOUT,
+    Cancel,
+    Denied,
+    Hello,
+    Left,
+    NotOpened,
+    Opened,
+    Seen,
+    Witness,
+    farewell,
+    receive,
+)
+from dbambassador.health.evidence import Role, Signal
+from dbambassador.protocols.malformed import Malformed
+from dbambassador.protocols.postgresql import (
+    CANNOT_CONNECT_NOW,
+    TOO_MANY_CONNECTIONS,
+    Kind,
+    Opening,
+    error_response,
+    read_error,
+    read_opening,
+    read_reply,
+)
+from dbambassador.protocols.postgresql_tap import StartupTap
+
+_ENCRYPTION = (Kind.SSL, Kind.GSSENC)
+_SQLSTATES = {Refusal.TOO_MANY: TOO_MANY_CONNECTIONS, Refusal.NO_DESCRIPTORS: TOO_MANY_CONNECTIONS}
+
+
+class PostgresqlWire:
+    """`writer`: a hot standby's welcome is replaced by an error."""
+
+    def __init__(self, *, writer: bool) -> None:
+        self._writer = writer
+
+    async def hello(self, client: trio.SocketStream) -> Hello | Cancel | Left:
+        opening = await _read_opening(client, b"", PREAMBLE_TIMEOUT)
+        if isinstance(opening, Left):
+            return opening
+        if opening.kind is Kind.CANCEL:
+            return Cancel(opening.cancel_key, opening.packet)
+        return Hello(opening.packet + opening.rest)
+
+    async def open(
+        self, client: trio.SocketStream, server: trio.SocketStream, hello: Hello, witness: Witness
+    ) -> Opened | NotOpened | Cancel | Left | Denied:
+        opening = _opening_of(hello)
+        while opening.kind in _ENCRYPTION:
+            if opening.rest:
+                # Bytes behind the request would be taken for encrypted ones: CVE-2021-23214.
+                return Left("sent data behind its encryption request")
+            answer = await _ask(server, opening.packet, 1)
+            if isinstance(answer, str):
+                return NotOpened(Signal.FALTERED, answer, Hello(opening.packet))
+            if answer != b"N":  # encrypted from here on, or an error of a server that knows no encryption
+                return Opened(to_client=answer)
+            after_no = await _tell_no(client)
+            if isinstance(after_no, Left):
+                return after_no
+            opening = after_no
+            if opening.kind is Kind.CANCEL:
+                return Cancel(opening.cancel_key, opening.packet)
+        if opening.kind is Kind.DIRECT_TLS:
+            return Opened(to_server=opening.packet)
+        return await self._start(server, opening, witness)
+
+    async def _start(
+        self, server: trio.SocketStream, opening: Opening, witness: Witness
+    ) -> Opened | NotOpened:
+        """Sends the startup packet and reads the server's first message."""
+        hello = Hello(opening.packet + opening.rest)
+        data = await _ask(server, hello.data, 16 * 1024)
+        while isinstance(data, bytes):
+            try:
+                reply = read_reply(data)
+            except Malformed as malformed:
+                return NotOpened(Signal.FALTERED, str(malformed), hello)
+            if reply is not None:
+                return self._welcome(data, reply, hello, witness)
+            more = await _ask(server, b"", 16 * 1024)
+            data = data + more if isinstance(more, bytes) else more
+        return NotOpened(Signal.FALTERED, data, hello)
+
+    def _welcome(
+        self, data: bytes, reply: tuple[bytes, bytes], hello: Hello, witness: Witness
+    ) -> Opened | NotOpened:
+        kind, body = reply
+        if kind == b"E":
+            error = read_error(body)
+            if error.sqlstate == CANNOT_CONNECT_NOW:
+                return NotOpened(Signal.NOT_READY, error.message, hello)
+            witness(Seen(rejected=True))
+            return Opened(to_client=data)
+        tap = _Tap(self._writer, witness)
+        first = tap(data)
+        if first.refuse:
+            return NotOpened(Signal.ANSWERED, "a hot standby", hello)
+        return Opened(to_client=first.forward, tap=None if first.done else tap)
+
+    async def refuse(self, client: trio.SocketStream, hello: Hello, refusal: Refusal, why: str) -> None:
+        opening = _opening_of(hello)
+        while opening.kind in _ENCRYPTION:
+            # An error in place of the answer would lose its SQLSTATE, and libpq would not try its next host.
+            after_no = await _tell_no(client)
+            if isinstance(after_no, Left):
+                return
+            opening = after_no
+        if opening.kind is Kind.STARTUP:
+            sqlstate = _SQLSTATES.get(refusal, CANNOT_CONNECT_NOW)
+            await farewell(client, error_response(sqlstate, f"dbambassador: {refusal.value}", why))
+
+
+class _Tap:
+    """A startup tap that tells its witness and turns a standby away."""
+
+    def __init__(self, writer: bool, witness: Witness) -> None:
+        self._tap = StartupTap(hold_back=writer)
+        self._writer = writer
+        self._witness = witness
+
+    def __call__(self, data: bytes) -> Tapped:
+        passage = self._tap.feed(data)
+        if passage.done:
+            role = {True: Role.STANDBY, False: Role.PRIMARY, None: Role.UNKNOWN}[passage.standby]
+            self._witness(Seen(passage.key, role, passage.error is not None))
+        if self._writer and passage.standby:
+            text = error_response(
+                CANNOT_CONNECT_NOW,
+                f"dbambassador: {Refusal.ROLE.value}",
+                "the listener's target_session_attrs asks for a server that takes writes",
+            )
+            return Tapped(text, True, True)
+        return Tapped(passage.forward, passage.done)
+
+
+def _opening_of(hello: Hello) -> Opening:
+    opening = read_opening(hello.data)
+    assert opening is not None, "a hello holds a whole opening"
+    return opening
+
+
+async def _read_opening(client: trio.SocketStream, data: bytes, timeout: float) -> Opening | Left:
+    with trio.move_on_after(timeout):
+        while True:
+            try:
+                opening = read_opening(data)
+            except Malformed as malformed:
+                return Left(str(malformed))
+            if opening is not None:
+                return opening
+            received = await receive(client)
+            if not received.data:
+                return Left(received.reason)
+            data += received.data
+    return Left(f"said nothing for {timeout:g} s")
+
+
+async def _tell_no(client: trio.SocketStream) -> Opening | Left:
+    """Refuses encryption, and reads what the client asks next."""
+    try:
+        await client.send_all(b"N")
+    except trio.BrokenResourceError:
+        return Left("closed the connection")
+    return await _read_opening(client, b"", FAREWELL_TIMEOUT + PREAMBLE_TIMEOUT)
+
+
+async def _ask(server: trio.SocketStream, question: bytes, limit: int) -> bytes | str:
+    """The server's next bytes, or in words why there are none."""
+    with trio.move_on_after(OPEN_TIMEOUT):
+        try:
+            if question:
+                await server.send_all(question)
+        except trio.BrokenResourceError:
+            return "connection reset"
+        received = await receive(server, limit)
+        return received.data or received.reason
+    return f"no answer in {OPEN_TIMEOUT:g} s"

@@ -1,0 +1,134 @@
+"""MySQL's and MariaDB's connection phase, as far as an ambassador needs it.
+
+https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase.html. A packet is a 3-byte
+little-endian length, a sequence number, and the payload. The server speaks first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dbambassador.protocols.malformed import Malformed
+
+SERVER_SHUTDOWN = 1053
+"""ER_SERVER_SHUTDOWN: clients take it for a lost server. 2xxx codes are the clients' own and confuse them."""
+TOO_MANY_CONNECTIONS = 1040
+HOST_BLOCKED = 1129
+HOST_NOT_PRIVILEGED = 1130
+
+MAX_PACKET = 16 * 1024
+"""More than any packet of the connection phase that a server sends unasked."""
+
+CLIENT_LONG_PASSWORD = 0x1
+CLIENT_PROTOCOL_41 = 0x200
+CLIENT_SECURE_CONNECTION = 0x8000
+CLIENT_PLUGIN_AUTH = 0x80000
+_UTF8MB4 = 45
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One packet and what followed it."""
+
+    sequence: int
+    payload: bytes
+    rest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """The server's first packet of protocol 10."""
+
+    version: str
+    plugin: str
+    """Its default authentication plugin."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerError:
+    """An ERR packet."""
+
+    code: int
+    message: str
+
+
+def read_packet(data: bytes) -> Packet | None:
+    """The first packet, or None while it is incomplete.
+
+    Raises:
+      Malformed: longer than any packet of the connection phase.
+    """
+    if len(data) < 4:
+        return None
+    length = int.from_bytes(data[:3], "little")
+    if not 0 < length <= MAX_PACKET:
+        raise Malformed(f"not a MySQL server (a first packet of {length} bytes)")
+    if len(data) < 4 + length:
+        return None
+    return Packet(data[3], data[4 : 4 + length], data[4 + length :])
+
+
+def read_greeting(payload: bytes) -> Greeting | ServerError:
+    """The server's first word: its greeting, or the error it sends instead.
+
+    Raises:
+      Malformed: neither of the two.
+    """
+    if payload[:1] == b"\xff":
+        return read_error(payload)
+    end = payload.find(b"\0", 1)
+    if payload[:1] != b"\x0a" or end < 0:
+        raise Malformed(f"not a MySQL server (its greeting begins with {payload[:8]!r})")
+    # After the version: thread id 4, salt 8, filler 1, capabilities 2, charset 1, status 2, capabilities 2,
+    # salt length 1, reserved 10; then the rest of the salt (at least 13) and the plugin's name.
+    fixed = payload[end + 1 :]
+    plugin = ""
+    if len(fixed) >= 31:
+        capabilities = int.from_bytes(fixed[13:15], "little") | int.from_bytes(fixed[18:20], "little") << 16
+        if capabilities & CLIENT_PLUGIN_AUTH:
+            salt_rest = max(13, fixed[20] - 8)
+            plugin = fixed[31 + salt_rest :].split(b"\0", 1)[0].decode("ascii", "replace")
+    return Greeting(payload[1:end].decode("ascii", "replace"), plugin)
+
+
+def read_error(payload: bytes) -> ServerError:
+    """An ERR packet with or without its `#SQLSTATE`."""
+    text = payload[3:]
+    if text[:1] == b"#":
+        text = text[6:]
+    return ServerError(int.from_bytes(payload[1:3], "little"), text.decode("utf-8", "replace"))
+
+
+def packet(sequence: int, payload: bytes) -> bytes:
+    return len(payload).to_bytes(3, "little") + bytes([sequence & 0xFF]) + payload
+
+
+def error_before_greeting(code: int, message: str) -> bytes:
+    """An ERR packet in place of the greeting: without a SQLSTATE, as the servers themselves send it."""
+    return packet(0, b"\xff" + code.to_bytes(2, "little") + message.encode())
+
+
+def handshake_response(user: str, plugin: str) -> bytes:
+    """A HandshakeResponse41 with an empty password, as sequence 1."""
+    capabilities = CLIENT_LONG_PASSWORD | CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION | CLIENT_PLUGIN_AUTH
+    payload = (
+        capabilities.to_bytes(4, "little")
+        + (1 << 24).to_bytes(4, "little")
+        + bytes([_UTF8MB4])
+        + bytes(23)
+        + user.encode()
+        + b"\0"
+        + b"\0"  # the length of an empty authentication response
+        + plugin.encode()
+        + b"\0"
+    )
+    return packet(1, payload)
+
+
+def empty_password(sequence: int) -> bytes:
+    """The answer to an AuthSwitchRequest: no password."""
+    return packet(sequence, b"")
+
+
+QUIT = packet(0, b"\x01")
+"""COM_QUIT."""

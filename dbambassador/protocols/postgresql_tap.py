@@ -1,0 +1,105 @@
+"""Watches a PostgreSQL server's startup reply on its way to the client: cancel key and role.
+
+The reply after authentication is ParameterStatus…, BackendKeyData, ReadyForQuery. Everything before
+AuthenticationOk passes at once, since the client must answer it; what comes after can be held back until the
+role is known, so that a standby's reply can be replaced by an error while the client has seen no success.
+`in_hot_standby` is reported since PostgreSQL 14; older servers never report it and are taken as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dbambassador.protocols.postgresql import read_error
+
+MAX_STARTUP_REPLY = 64 * 1024
+"""A startup reply is about 400 bytes; past this the tap gives up and lets everything through."""
+
+_AUTHENTICATION_OK = b"\0\0\0\0"
+_EXPECTED = frozenset(b"RSNvKEZ")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What the tap makes of some bytes from the server."""
+
+    forward: bytes = b""
+    done: bool = False
+    """The startup is over, or is none that we understand: the tap must see nothing more."""
+    key: bytes | None = None
+    """Process id and secret that a cancel request will carry."""
+    standby: bool | None = None
+    """True: `forward` is a standby's welcome, which the caller may replace."""
+    error: str | None = None
+    """SQLSTATE of the error that ended the startup."""
+
+
+class StartupTap:
+    """A machine for one connection: `feed` it the server's bytes in order until a passage is `done`."""
+
+    def __init__(self, *, hold_back: bool) -> None:
+        """`hold_back`: keep what follows AuthenticationOk until the role is known."""
+        self._hold_back = hold_back
+        self._buffer = b""
+        self._held: list[bytes] = []
+        self._holding = False
+        self._seen = 0
+        self._key: bytes | None = None
+        self._standby: bool | None = None
+        self._error: str | None = None
+
+    def feed(self, data: bytes) -> Passage:
+        self._seen += len(data)
+        self._buffer += data
+        forward: list[bytes] = []
+        while (message := self._next_message()) is not None:
+            over = self._observe(message)
+            (self._held if self._holding else forward).append(message)
+            if self._holding and self._standby is False:
+                self._holding = self._hold_back = False
+                forward += self._release()
+            if over or self._standby:
+                return self._finish(forward)
+        if self._seen > MAX_STARTUP_REPLY or self._lost:
+            return self._finish(forward)
+        return Passage(b"".join(forward))
+
+    @property
+    def _lost(self) -> bool:
+        """The next message is none of a startup, so neither would its length be."""
+        buffer = self._buffer
+        return bool(buffer) and (
+            buffer[0] not in _EXPECTED or (len(buffer) >= 5 and int.from_bytes(buffer[1:5], "big") < 4)
+        )
+
+    def _next_message(self) -> bytes | None:
+        buffer = self._buffer
+        if len(buffer) < 5 or self._lost:
+            return None
+        end = 1 + int.from_bytes(buffer[1:5], "big")
+        if len(buffer) < end:
+            return None
+        self._buffer = buffer[end:]
+        return buffer[:end]
+
+    def _observe(self, message: bytes) -> bool:
+        """Learns from one message; true when it ends the startup."""
+        kind, body = message[:1], message[5:]
+        if kind == b"R" and body == _AUTHENTICATION_OK:
+            self._holding = self._hold_back
+        elif kind == b"S" and body.startswith(b"in_hot_standby\0"):
+            self._standby = body == b"in_hot_standby\0on\0"
+        elif kind == b"K":
+            self._key = body
+        elif kind == b"E":
+            self._error = read_error(body).sqlstate
+        return kind in (b"E", b"Z")
+
+    def _release(self) -> list[bytes]:
+        held, self._held = self._held, []
+        return held
+
+    def _finish(self, forward: list[bytes]) -> Passage:
+        rest, self._buffer = self._buffer, b""
+        everything = b"".join([*forward, *self._release(), rest])
+        return Passage(everything, True, self._key, self._standby, self._error)

@@ -1,0 +1,118 @@
+"""Dialling one address: every end of it is a value."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from dataclasses import dataclass
+from enum import Enum
+
+import trio
+from trio.socket import SocketType
+
+from dbambassador.values import Address
+
+DIAL_TIMEOUT = 3.0
+"""Seconds. Linux repeats a lost SYN after 1 s and 3 s, so this forgives one lost packet."""
+
+KEEPALIVE_IDLE = 15
+KEEPALIVE_INTERVAL = 5
+KEEPALIVE_COUNT = 3
+"""Seconds, seconds, probes: a silent peer of an idle connection is noticed after 30 s."""
+
+
+class Outcome(Enum):
+    """How a dial ended."""
+
+    CONNECTED = "connected"
+    REFUSED = "refused"
+    RESET = "reset"
+    TIMED_OUT = "timed out"
+    UNREACHABLE = "unreachable"
+    EXHAUSTED = "out of local resources"
+    """No descriptor or local port left: says nothing about the address."""
+
+
+_LOCAL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN}
+_OUTCOMES = {
+    errno.ECONNREFUSED: Outcome.REFUSED,
+    errno.ECONNRESET: Outcome.RESET,
+    errno.EPIPE: Outcome.RESET,
+    errno.ETIMEDOUT: Outcome.TIMED_OUT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Dialled:
+    """The end of a dial; the socket, if any, is the caller's to close."""
+
+    outcome: Outcome
+    socket: SocketType | None = None
+    detail: str = ""
+    seconds: float = 0.0
+
+
+async def dial(address: Address, timeout: float = DIAL_TIMEOUT) -> Dialled:
+    """Connects to an address.
+
+    Args:
+      timeout: seconds.
+
+    Resource handling: a cancelled or failed dial leaves no socket behind. The connected socket has
+    TCP_NODELAY and keepalive set.
+
+    Error handling: never raises for the network's or the host's reasons.
+    """
+    started = trio.current_time()
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    connection: SocketType | None = None
+    connected = False
+    try:
+        connection = trio.socket.socket(family, socket.SOCK_STREAM)
+        with trio.move_on_after(timeout):
+            await connection.connect((address.host, address.port))
+            connected = True
+        if not connected:
+            return Dialled(
+                Outcome.TIMED_OUT, None, f"no answer in {timeout:g} s", trio.current_time() - started
+            )
+        tune(connection)
+    except OSError as error:
+        connected = False
+        return Dialled(_outcome(error), None, describe(error), trio.current_time() - started)
+    finally:
+        if connection is not None and not connected:
+            connection.close()
+    return Dialled(Outcome.CONNECTED, connection, "", trio.current_time() - started)
+
+
+def tune(connection: SocketType) -> None:
+    """TCP_NODELAY and keepalive on a connected TCP socket; a unix socket needs neither.
+
+    Raises:
+      OSError: the peer is gone already.
+    """
+    if connection.family == socket.AF_UNIX:
+        return
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_COUNT)
+
+
+def describe(error: OSError) -> str:
+    """An OSError in the host's own words, without Python's decoration."""
+    return (error.strerror or str(error)).lower()
+
+
+def broken(error: trio.BrokenResourceError) -> str:
+    """What broke a stream, in the host's own words."""
+    return describe(error.__cause__) if isinstance(error.__cause__, OSError) else "connection broken"
+
+
+def _outcome(error: OSError) -> Outcome:
+    if error.errno in _LOCAL:
+        return Outcome.EXHAUSTED
+    return _OUTCOMES.get(error.errno or 0, Outcome.UNREACHABLE)

@@ -1,0 +1,291 @@
+"""A small, bounded HTTP/1.1 leaf on trio: a server for our own pages, and a client for one request.
+
+h11 does the protocol (RFC 9112); this module moves its bytes and holds the bounds. What a peer does wrong is
+answered or dropped, never raised: a slow, silent, oversized or garbled request costs one slot for a few
+seconds. The leaf knows nothing of what it serves.
+"""
+
+from __future__ import annotations
+
+import errno
+import http
+import inspect
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import h11
+import trio
+
+from dbambassador.transport.http_messages import Failure, Request, Response, text
+
+READ = 16 * 1024
+
+# accept() errors that say "no room now": Linux accept(2). Waiting is all that helps.
+NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+ROOM_RETRY = 0.1
+
+# Larger than any status page or metrics text of ours: an answer beyond it comes from something else.
+MAX_ANSWER = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one server grants its clients."""
+
+    header_bytes: int = 16 * 1024
+    """Request line and headers together; beyond it, by one read at most, 431. Browsers stay below 8 KiB."""
+    body_bytes: int = 64 * 1024
+    """Beyond it 413."""
+    connections: int = 64
+    """Served at the same time; later ones wait in the kernel's listen queue."""
+    deadline: float = 5.0
+    """Seconds to receive a request (also the next one on a kept connection), and again to answer it."""
+    crowded_deadline: float = 0.25
+    """The same while others wait for a slot: slow clients must not starve a kubelet, which gives up after
+    1 s. A client has it twice: to ask, and to take the answer and leave."""
+
+
+Handler = Callable[[Request], Response | Awaitable[Response]]
+
+
+async def serve(
+    listeners: Sequence[trio.SocketListener], handler: Handler, *, limits: Limits | None = None
+) -> None:
+    """Serves until cancelled.
+
+    Resources: takes the listeners over; they and all connections are closed at the end.
+    Errors: what the handler raises ends the server, as it is our own fault; nothing a peer does, does.
+    """
+    crowd = _Crowd(limits or Limits())
+    async with trio.open_nursery() as nursery:
+        for listener in listeners:
+            nursery.start_soon(_accept, listener, handler, crowd)
+
+
+class _Crowd:
+    """The connections of one server: how many, and how long each may keep us waiting."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._slots = trio.Semaphore(limits.connections)
+        self._awaited: set[trio.CancelScope] = set()
+
+    async def enter(self) -> None:
+        if self._slots.value == 0:
+            soon = trio.current_time() + self.limits.crowded_deadline
+            for scope in self._awaited:
+                scope.deadline = min(scope.deadline, soon)
+        await self._slots.acquire()
+
+    def leave(self) -> None:
+        self._slots.release()
+
+    @contextmanager
+    def patience(self) -> Iterator[trio.CancelScope]:
+        crowded = self._slots.statistics().tasks_waiting > 0
+        with trio.move_on_after(self.limits.crowded_deadline if crowded else self.limits.deadline) as scope:
+            self._awaited.add(scope)
+            try:
+                yield scope
+            finally:
+                self._awaited.discard(scope)
+
+
+async def _accept(listener: trio.SocketListener, handler: Handler, crowd: _Crowd) -> None:
+    async with listener, trio.open_nursery() as nursery:
+        while True:
+            try:
+                stream = await listener.accept()
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                await trio.sleep(ROOM_RETRY)
+                continue
+            try:
+                await crowd.enter()
+            except trio.Cancelled:
+                await trio.aclose_forcefully(stream)
+                raise
+            nursery.start_soon(_converse, stream, handler, crowd)
+
+
+async def _converse(stream: trio.SocketStream, handler: Handler, crowd: _Crowd) -> None:
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=crowd.limits.header_bytes)
+    try:
+        async with stream:
+            while await _exchange(stream, connection, handler, crowd):
+                connection.start_next_cycle()
+            answered = connection.our_state is not h11.IDLE
+            if answered and connection.their_state not in (h11.DONE, h11.CLOSED, h11.MUST_CLOSE):
+                # Closing with unread bytes makes TCP reset, and the peer may lose the answer
+                # (RFC 9112 section 9.6).
+                with crowd.patience():
+                    await stream.send_eof()
+                    while await stream.receive_some(READ):
+                        pass
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass
+    finally:
+        crowd.leave()
+
+
+async def _exchange(
+    stream: trio.SocketStream, connection: h11.Connection, handler: Handler, crowd: _Crowd
+) -> bool:
+    """One request and its answer. True if the connection can serve another."""
+    with crowd.patience() as scope:
+        asked = await _receive(stream, connection, crowd.limits)
+    if scope.cancelled_caught:
+        silent = connection.their_state is h11.IDLE and not connection.trailing_data[0]
+        asked = None if silent else text(408, "the request took too long")
+    if asked is None:
+        return False
+
+    method = ""
+    with trio.move_on_after(crowd.limits.deadline) as scope:
+        response: Response | None = None
+        try:
+            if isinstance(asked, Request):
+                method = asked.method
+                answer = handler(asked)
+                response = await answer if inspect.isawaitable(answer) else answer
+            else:
+                response = asked
+            await stream.send_all(_encode(connection, response, method))
+        finally:
+            if response is not None and response.afterwards is not None:
+                response.afterwards()
+    return not scope.cancelled_caught and connection.our_state is connection.their_state is h11.DONE
+
+
+async def _receive(
+    stream: trio.SocketStream, connection: h11.Connection, limits: Limits
+) -> Request | Response | None:
+    """A whole request, the answer to a bad one, or None where the client went away without asking."""
+    head: h11.Request | None = None
+    body = bytearray()
+    while True:
+        try:
+            event = connection.next_event()
+            if event is h11.NEED_DATA:
+                if connection.they_are_waiting_for_100_continue:
+                    go_on = h11.InformationalResponse(status_code=100, headers=[])
+                    await stream.send_all(connection.send(go_on) or b"")
+                connection.receive_data(await stream.receive_some(READ))
+                continue
+        except h11.RemoteProtocolError as error:
+            return text(error.error_status_hint, "bad request")
+        match event:
+            case h11.Request():
+                head = event
+            case h11.Data():
+                body += event.data
+                if len(body) > limits.body_bytes:
+                    return text(413, f"the body is larger than {limits.body_bytes} bytes")
+            case h11.EndOfMessage() if head is not None:
+                path, _, query = head.target.decode("latin-1").partition("?")
+                headers = tuple(
+                    (name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers
+                )
+                return Request(head.method.decode("latin-1"), path, query, headers, bytes(body))
+            case _:
+                return None
+
+
+def _encode(connection: h11.Connection, response: Response, method: str) -> bytes:
+    headers = [
+        ("Content-Type", response.content_type),
+        ("Content-Length", str(len(response.body))),
+        *response.headers,
+    ]
+    if connection.their_state is not h11.DONE:
+        headers.append(("Connection", "close"))
+    reason = http.HTTPStatus(response.status).phrase
+    data = connection.send(h11.Response(status_code=response.status, headers=headers, reason=reason)) or b""
+    if method != "HEAD":
+        data += connection.send(h11.Data(data=response.body)) or b""
+    return data + (connection.send(h11.EndOfMessage()) or b"")
+
+
+async def fetch(
+    host: str,
+    port: int,
+    method: str,
+    path: str,
+    *,
+    timeout: float,
+    headers: Sequence[tuple[str, str]] = (),
+    body: bytes = b"",
+) -> Response | Failure:
+    """Asks once, on a connection of its own, within `timeout` seconds in all.
+
+    Resources: the connection is closed at the end.
+    Errors: none of the network's; a refusal, a reset, a timeout, an answer that is not HTTP or larger than
+    8 MiB is a `Failure`. A method, path or header that HTTP cannot carry raises ValueError.
+    """
+    name = f"[{host}]" if ":" in host else host
+    fields = [("Host", f"{name}:{port}"), ("Connection", "close"), *headers]
+    if body or method == "POST":
+        fields.append(("Content-Length", str(len(body))))
+    connection = h11.Connection(h11.CLIENT)
+    try:
+        question = connection.send(h11.Request(method=method, target=path, headers=fields)) or b""
+        question += connection.send(h11.Data(data=body)) or b""
+        question += connection.send(h11.EndOfMessage()) or b""
+    except h11.LocalProtocolError as error:
+        raise ValueError(f"not a request that HTTP can carry: {method} {path!r}: {error}") from error
+
+    with trio.move_on_after(timeout):
+        try:
+            stream = await trio.open_tcp_stream(host, port)
+        except OSError as error:
+            return Failure(_reason(error))
+        async with stream:
+            try:
+                await stream.send_all(question)
+            except trio.BrokenResourceError:
+                pass  # an early answer may still be there to read
+            try:
+                return await _answer(stream, connection)
+            except trio.BrokenResourceError:
+                return Failure("connection reset")
+            except h11.RemoteProtocolError as error:
+                return Failure(f"not an HTTP answer: {error}")
+    return Failure(f"no answer within {timeout:g} s")
+
+
+async def _answer(stream: trio.SocketStream, connection: h11.Connection) -> Response | Failure:
+    head: h11.Response | None = None
+    body = bytearray()
+    while True:
+        event = connection.next_event()
+        match event:
+            case h11.NEED_DATA:
+                connection.receive_data(await stream.receive_some(READ))
+            case h11.Response():
+                head = event
+            case h11.Data():
+                body += event.data
+                if len(body) > MAX_ANSWER:
+                    return Failure(f"the answer is larger than {MAX_ANSWER} bytes")
+            case h11.EndOfMessage() if head is not None:
+                got = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers)
+                return Response(head.status_code, bytes(body), dict(got).get("content-type", ""), got)
+            case h11.InformationalResponse():
+                pass
+            case _:
+                return Failure("closed without an answer")
+
+
+def _reason(error: OSError) -> str:
+    """What kept us from connecting; trio wraps the attempts to several addresses."""
+    cause: BaseException | None = error.__cause__
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    said = cause if isinstance(cause, OSError) else error
+    if said.errno is None or isinstance(said, socket.gaierror):
+        return (said.strerror or str(said)).lower()
+    return os.strerror(said.errno).lower()

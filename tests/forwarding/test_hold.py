@@ -1,0 +1,91 @@
+"""The hold belongs to the listener, leavers are noticed, and the room has an end."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from dbambassador.events import Refusal
+from dbambassador.forwarding.hold import MAX_HELD, Hold
+from dbambassador.forwarding.wire import Left
+from dbambassador.latest import Latest
+from dbambassador.values import Address, Choice, Target
+
+TARGET = Target(Address("10.0.0.1", 5432), "db.test")
+
+
+def socket_pair() -> tuple[trio.SocketStream, trio.SocketStream]:
+    one, other = trio.socket.socketpair()
+    return trio.SocketStream(one), trio.SocketStream(other)
+
+
+async def test_with_a_target_nobody_waits() -> None:
+    near, far = socket_pair()
+    async with near, far:
+        choice = Choice(1, TARGET, True)
+        assert await Hold(Latest(choice)).choice(near) is choice
+
+
+async def test_clients_get_the_target_the_moment_there_is_one() -> None:
+    choices = Latest(Choice(settled=True, held_until=trio.current_time() + 60))
+    hold, near_far = Hold(choices), socket_pair()
+    async with near_far[0], near_far[1], trio.open_nursery() as nursery:
+
+        async def wait() -> None:
+            assert await hold.choice(near_far[0]) == Choice(1, TARGET, True)
+
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        assert hold.held == 1
+        choices.publish(Choice(1, TARGET, True))
+    assert hold.held == 0
+
+
+@pytest.mark.parametrize("late", [0.0, 3.0, 7.0])
+async def test_a_later_client_waits_only_for_the_rest(autojump_clock: MockClock, late: float) -> None:
+    start = trio.current_time()
+    hold = Hold(Latest(Choice(settled=True, held_until=start + 5)))
+    await trio.sleep(late)
+    near, far = socket_pair()
+    async with near, far:
+        assert await hold.choice(near) is Refusal.NO_TARGET
+    assert trio.current_time() - start == pytest.approx(max(late, 5.0), abs=0.001)
+
+
+async def test_nobody_is_refused_before_the_decision_is_settled(autojump_clock: MockClock) -> None:
+    start = trio.current_time()
+    choices = Latest(Choice(settled=False, held_until=start))
+    near, far = socket_pair()
+    async with near, far, trio.open_nursery() as nursery:
+
+        async def settle() -> None:
+            await trio.sleep(2)
+            choices.publish(Choice(settled=True, held_until=start))
+
+        nursery.start_soon(settle)
+        assert await Hold(choices).choice(near) is Refusal.NO_TARGET
+    assert trio.current_time() - start == pytest.approx(2.0, abs=0.001)
+
+
+async def test_a_leaver_is_noticed() -> None:
+    hold = Hold(Latest(Choice(settled=True, held_until=trio.current_time() + 60)))
+    near, far = socket_pair()
+    with trio.fail_after(5):
+        async with near, trio.open_nursery() as nursery:
+
+            async def wait() -> None:
+                assert isinstance(await hold.choice(near), Left)
+
+            nursery.start_soon(wait)
+            await wait_all_tasks_blocked()
+            await far.aclose()
+    assert hold.held == 0
+
+
+async def test_the_room_is_not_endless() -> None:
+    hold = Hold(Latest(Choice(settled=True, held_until=trio.current_time() + 60)))
+    hold.held = MAX_HELD
+    near, far = socket_pair()
+    async with near, far:
+        assert await hold.choice(near) is Refusal.TOO_MANY
