@@ -43,9 +43,19 @@ class Latest(Generic[T]):
             await self._newer.wait()
         return self._value
 
-    async def values(self) -> AsyncIterator[T]:
+    def values(self) -> AsyncIterator[T]:
         """The present value, then every newest one for ever; values that were overtaken are skipped."""
-        while True:
-            version, value = self._version, self._value
-            yield value
-            await self.newer(version)
+        return _Values(self)
+
+
+class _Values(AsyncIterator[T]):
+    # No asynchronous generator: one that is left early waits for the garbage collector to be closed.
+
+    def __init__(self, latest: Latest[T]) -> None:
+        self._latest = latest
+        self._seen = -1
+
+    async def __anext__(self) -> T:
+        value = await self._latest.newer(self._seen)
+        self._seen = self._latest.version
+        return value

@@ -1,4 +1,4 @@
-"""`wait`: blocks until the ambassador, or the database itself, is there; for init containers and entrypoints."""
+"""`wait`: blocks until the ambassador or the database is there; for init containers and entrypoints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from dbambassador.locate import locate, refusal, request_from
 from dbambassador.settings.addresses import duration
 from dbambassador.settings.reading import Refused
 from dbambassador.settings.schema import Database
-from dbambassador.transport.http import Failure, fetch
+from dbambassador.transport.http import fetch
+from dbambassador.transport.http_messages import Failure
 
 HELP = "wait until the ambassador or the database is there"
 

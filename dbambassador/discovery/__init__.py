@@ -1,1 +1,1 @@
-""""""
+"""Names to targets: hosts file, DNS, cache, refresher."""

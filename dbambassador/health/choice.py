@@ -15,6 +15,10 @@ from dbambassador.health.states import Record, State
 from dbambassador.settings.schema import Database, TargetSessionAttrs
 from dbambassador.values import Address, Choice, Target, Targets
 
+PREFERENCE_DELAY = 0.25
+"""Seconds that an address in use for the first time waits for the check of one that comes before it.
+
+As RFC 8305 (5) waits between attempts; without it the faster answer would decide, not the order."""
 SETTLE_LIMIT = 3.0
 """Seconds that a decision waits at most for a fresh lookup and first checks before clients may be refused.
 
@@ -56,7 +60,7 @@ def choose(before: Standing, situation: Situation) -> Standing:
         and not _dismissed(standing, situation, candidates)
     ):
         return _serve(standing, active, situation)
-    if candidates:
+    if candidates and not _better_to_come(candidates[0], situation):
         return _serve(standing, candidates[0], situation)
     return _without(standing, situation)
 
@@ -98,6 +102,17 @@ def _candidates(situation: Situation) -> list[Target]:
     return sorted(
         usable, key=lambda target: (situation.records[target.address].state is half_open, target.priority)
     )
+
+
+def _better_to_come(best: Target, situation: Situation) -> bool:
+    """True while an address that would be preferred is still in its first check."""
+    for target in sorted(situation.targets.targets, key=lambda target: target.priority):
+        if target.address == best.address:
+            return False
+        record = situation.records.get(target.address)
+        if record is None or (record.state is State.NEW and situation.now < record.since + PREFERENCE_DELAY):
+            return True
+    return False
 
 
 def _serve(standing: Standing, target: Target, situation: Situation) -> Standing:

@@ -20,6 +20,8 @@ FAST_INTERVAL = 0.2
 """Seconds between checks of an address in doubt."""
 FAST_FOR = 5.0
 """Seconds for which doubt is checked that often."""
+DOUBT_INTERVAL = 1.0
+"""Seconds between checks of an address that is doubted only because sessions end there."""
 DOWN_INTERVAL = 1.0
 """Seconds between checks after that, and until an unchecked address is tried by a session again."""
 INTERVAL = 30.0
@@ -41,6 +43,7 @@ class Judge:
         self._publish = publish
         self._records: dict[Address, Record] = {}
         self._due: dict[Address, float] = {}
+        self._checked_at: dict[Address, float] = {}
         self._checking: set[Address] = set()
         self._unchecked: set[Address] = set()
         self._wake = trio.Event()
@@ -81,11 +84,19 @@ class Judge:
         self._wake.set()
 
     def _first_due(self, evidence: Evidence, now: float) -> float:
-        """When an address that changed its state is checked: at once on a session's word alone."""
-        if not self._is_checked(evidence.address):
+        """When an address that changed its state is checked.
+
+        At once on the word of a session that could not be opened. One that broke was perhaps only taking
+        its leave, which servers do before their clients: that is checked no more than once a second.
+        """
+        address = evidence.address
+        if evidence.signal is Signal.ANSWERED:
+            return now + _calm_interval()
+        if not self._is_checked(address):
             return now + DOWN_INTERVAL
-        confirmed = evidence.signal not in (Signal.FALTERED, Signal.SESSION_BROKE)
-        return now + FAST_INTERVAL if confirmed else now
+        if evidence.signal is Signal.SESSION_BROKE:
+            return max(now, self._checked_at.get(address, 0.0) + DOUBT_INTERVAL)
+        return now if evidence.signal is Signal.FALTERED else now + FAST_INTERVAL
 
     async def _follow_targets(self) -> None:
         async for targets in self._refresher.targets.values():
@@ -97,6 +108,7 @@ class Judge:
                 for address in [*targets.addresses, *(kept - set(targets.addresses))]
             }
             self._due = {address: self._due.get(address, now) for address in self._records}
+            self._checked_at = {a: at for a, at in self._checked_at.items() if a in self._records}
             self._unchecked &= kept
             self._decide()
             self._wake.set()
@@ -155,7 +167,7 @@ class Judge:
         return min(times, default=now + INTERVAL)
 
     async def _check(self, address: Address) -> None:
-        started = trio.current_time()
+        started = self._checked_at[address] = trio.current_time()
         try:
             evidence = await probe(self._database.protocol, address)
         except Blocked as blocked:
@@ -177,5 +189,9 @@ class Judge:
 def _interval(record: Record, now: float) -> float:
     """Seconds until the next check."""
     if record.state not in DOUBTFUL:
-        return INTERVAL * random.uniform(0.8, 1.2)
+        return _calm_interval()
     return FAST_INTERVAL if now - record.since < FAST_FOR else DOWN_INTERVAL
+
+
+def _calm_interval() -> float:
+    return INTERVAL * random.uniform(0.8, 1.2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from dataclasses import dataclass
 from enum import Enum
@@ -103,8 +104,8 @@ def tune(connection: SocketType) -> None:
 
 
 def describe(error: OSError) -> str:
-    """An OSError in the host's own words, without Python's decoration."""
-    return (error.strerror or str(error)).lower()
+    """An OSError in the host's own words, without what Python and trio add."""
+    return (os.strerror(error.errno) if error.errno else str(error)).lower()
 
 
 def broken(error: trio.BrokenResourceError) -> str:

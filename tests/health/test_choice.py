@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbambassador.health.choice import (
+    PREFERENCE_DELAY,
     SETTLE_LIMIT,
     Situation,
     Standing,
@@ -80,6 +81,17 @@ def test_lower_srv_priority_wins_and_a_working_address_is_not_left_for_a_better_
     up = [record(A, State.UP), record(B, State.UP)]
     assert choose(start(), situation(both, up)).active == target(B, 5)
     assert choose(serving(A), situation(both, up)).choice.epoch == 1
+
+
+def test_the_order_decides_and_not_the_faster_answer() -> None:
+    both = [target(A), target(B)]
+    half = [record(A, State.NEW), record(B, State.UP)]
+    waiting = choose(start(0.0), situation(both, half, now=0.1))
+    assert waiting.choice.target is None
+    assert not waiting.choice.settled
+    full = [record(A, State.UP), record(B, State.UP)]
+    assert choose(waiting, situation(both, full, now=0.2)).active == target(A)
+    assert choose(waiting, situation(both, half, now=PREFERENCE_DELAY)).active == target(B)
 
 
 def test_a_failed_address_ends_its_sessions_and_the_next_one_takes_over() -> None:

@@ -1,0 +1,96 @@
+"""`dbambassador check`: validates all environments offline, proves what can be proven, runs `expect`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from dbambassador.errors import ExitCode
+from dbambassador.profiles import expectations
+from dbambassador.profiles.catalogue import Catalogue, load
+from dbambassador.profiles.proofs import Finding, Status, prove
+from dbambassador.profiles.wording import listed
+from dbambassador.settings.schema import Profile
+
+HELP = "validate all environments offline and prove that none can be confused with another"
+
+MARKS = {
+    Status.HOLDS: "ok",
+    Status.FAILS: "FAILS",
+    Status.NOT_PROVEN: "not proven",
+    Status.WARNING: "warning",
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON (`schema check`)")
+
+
+def run(options: argparse.Namespace) -> ExitCode:
+    """Prints every finding; INVALID if a proof or an expectation fails.
+
+    Raises:
+        InvalidConfiguration: the environment files cannot be used.
+    """
+    catalogue = load(options.environments)
+    findings = (*prove(catalogue), *expectations.run(catalogue))
+    passed = not any(finding.failed for finding in findings)
+    if options.json:
+        print(json.dumps(report(catalogue, findings, passed=passed), indent=2))
+    else:
+        print(render(catalogue, findings))
+    return ExitCode.DONE if passed else ExitCode.INVALID
+
+
+def report(catalogue: Catalogue, findings: tuple[Finding, ...], *, passed: bool) -> dict[str, Any]:
+    return {
+        "directory": catalogue.directory,
+        "passed": passed,
+        "environments": [
+            {"name": each.name, "kind": each.kind.value, "priority": each.priority, "file": each.file}
+            for each in catalogue.profiles
+        ],
+        "findings": [
+            {
+                "proof": finding.proof,
+                "status": finding.status.value,
+                "environments": list(finding.environments),
+                "text": finding.text,
+                "example": dict(finding.example),
+            }
+            for finding in findings
+        ],
+    }
+
+
+def render(catalogue: Catalogue, findings: tuple[Finding, ...]) -> str:
+    lines = [f"Environments in {catalogue.directory}"]
+    width = max(len(profile.name) for profile in catalogue.profiles)
+    lines += [
+        f"  {profile.name.ljust(width)}  {_summary(profile, findings)}" for profile in catalogue.profiles
+    ]
+    lines += ["", "What was checked"]
+    for finding in findings:
+        about = f"{listed(list(finding.environments))}: " if finding.environments else ""
+        lines.append(f"  {MARKS[finding.status].ljust(10)}  {about}{finding.text}")
+        if finding.example:
+            example = ", ".join(f"{name} = {value}" for name, value in finding.example.items())
+            lines.append(f"{' ' * 14}for example where {example}")
+    failed = sum(finding.failed for finding in findings)
+    others = sum(finding.status in (Status.NOT_PROVEN, Status.WARNING) for finding in findings)
+    return "\n".join([*lines, "", _verdict(failed, others)])
+
+
+def _summary(profile: Profile, findings: tuple[Finding, ...]) -> str:
+    """What this environment is and how it fared, in a few words."""
+    when = "chosen only by name" if profile.match is None else " and ".join(map(str, profile.match))
+    own = [finding for finding in findings if profile.name in finding.environments]
+    failed = sum(finding.failed for finding in own)
+    result = f"{failed} failed" if failed else f"{len(own)} to look at" if own else "ok"
+    return f"{profile.kind.value}, priority {profile.priority}: {result}; {when}"
+
+
+def _verdict(failed: int, others: int) -> str:
+    verdict = f"{failed} failed" if failed else "No failure"
+    return f"{verdict}, {others} to look at." if others else f"{verdict}."

@@ -1,0 +1,113 @@
+"""`reflect`: the facts, each with value or state, confidence and source."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+
+import trio
+
+from dbambassador.errors import ExitCode, InvalidConfiguration
+from dbambassador.locate import Request, api_would_be_asked, request_from
+from dbambassador.profiles.catalogue import load
+from dbambassador.reflection import ask_api, saved
+from dbambassador.reflection.api_questions import Object, question
+from dbambassador.reflection.gather import gather
+from dbambassador.reflection.merging import enriched
+from dbambassador.values import Fact, Facts, State
+
+HELP = "the facts about where this runs, each with its source"
+
+LONGEST_VALUE = 64
+"""Characters of a value in the table; --json has all of it."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json", action="store_true", help="print the facts as JSON, which `explain` replays"
+    )
+    parser.add_argument(
+        "--api", action="store_true", help="ask the Kubernetes API too, even if it cannot decide"
+    )
+
+
+def run(options: argparse.Namespace) -> ExitCode:
+    """Prints the facts; what cannot be read is unknown, not an error."""
+    request = request_from(options, os.environ)
+    facts = gather(request.root, request.environ, request.explicit)
+    asked = False
+    if options.api:
+        asking = question(Object, facts, str(request.root), request.environ)
+        if asking is not None:
+            asked = True
+            facts = enriched(facts, trio.run(ask_api.ask, asking))
+    wanted = () if asked else _would_ask(request, facts)
+    if options.json:
+        api = {"asked": asked, "would_ask_for": None if wanted is None else list(wanted)}
+        print(json.dumps({**saved.dump(facts), "api": api}, indent=2, ensure_ascii=False))
+    else:
+        print(screen(facts))
+        print()
+        print(_about_api(options.api, asked, wanted))
+    return ExitCode.DONE
+
+
+def screen(facts: Facts) -> str:
+    """The facts as a table, the absent ones in one line, and what is known of whole families."""
+    rows = [("FACT", "VALUE", "CONFIDENCE", "SOURCE, OR WHY NOT")]
+    for fact in facts:
+        if fact.present:
+            rows.append((fact.name, _cut(fact.value), fact.confidence.name.lower(), fact.source))
+        elif fact.unknown:
+            rows.append((fact.name, "unknown", "", fact.reason))
+    lines = _table(rows)
+    if absent := [fact.name for fact in facts if fact.state is State.ABSENT]:
+        lines += ["", f"Looked for, and absent: {', '.join(absent)}"]
+    lines += ["", "Of all other names:"]
+    families = [_family(facts.families[prefix], facts) for prefix in sorted(facts.families)]
+    lines += _table([("  " + prefix, text) for prefix, text in families])
+    lines.append("  Whatever none of these lines covers is absent.")
+    return "\n".join(lines)
+
+
+def _family(family: Fact, facts: Facts) -> tuple[str, str]:
+    known = any(fact.present and fact.name.startswith(family.name) for fact in facts)
+    others = "the others are" if known else "all are"
+    if family.state is State.ABSENT:
+        return f"{family.name}*", f"{others} absent ({family.source})"
+    return f"{family.name}*", f"{others} unknown: {family.reason}"
+
+
+def _would_ask(request: Request, facts: Facts) -> tuple[str, ...] | None:
+    """None: there are no usable environments here, so it cannot be said."""
+    try:
+        return api_would_be_asked(request, load(request.directory), facts)
+    except InvalidConfiguration:
+        return None
+
+
+def _about_api(wanted_by_person: bool, asked: bool, wanted: Sequence[str] | None) -> str:
+    if asked:
+        return "The Kubernetes API was asked (--api)."
+    if wanted_by_person:
+        return "The Kubernetes API was not asked: this is no pod, or node and namespace have no known name."
+    if wanted is None:
+        return "The Kubernetes API was not asked. Whether `run` would, cannot be said: no environments here."
+    if wanted:
+        return f"The Kubernetes API was not asked (--api does). `run` would ask it, for {', '.join(wanted)}."
+    return "The Kubernetes API was not asked, and `run` would not ask it: it could not change the choice."
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= LONGEST_VALUE else value[: LONGEST_VALUE - 1] + "…"
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Aligned columns; the last one runs free."""
+    if not rows:
+        return []
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths[-1] = 0
+    return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]

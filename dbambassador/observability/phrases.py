@@ -1,0 +1,206 @@
+"""What each event means to a person: its level and its words, in one table. Pure.
+
+Levels by meaning: *info* for a change of state, *warning* for loss of service, *error* for what needs a
+person, *debug* for what belongs to one session, dial, check or lookup.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from dbambassador import events
+from dbambassador.events import Event, Refusal
+from dbambassador.observability.wording import count, duration
+from dbambassador.values import Choice, Targets
+
+Fields = dict[str, Any]
+
+
+class Level(IntEnum):
+    DEBUG = 10
+    INFO = 20
+    WARNING = 30
+    ERROR = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """One event, put into words."""
+
+    level: Level
+    text: str
+    """One sentence without a full stop; may hold whatever the network said: escape it where it is shown."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """For machines: JSON values, names with their unit."""
+    database: str = ""
+
+    @property
+    def message(self) -> str:
+        return f"{self.database}: {self.text}" if self.database else self.text
+
+
+def name(event: Event) -> str:
+    """The event's name for machines: `SessionOpened` is `session_opened`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
+
+
+def phrase(event: Event) -> Phrase | None:
+    """The words for an event; None for a class this version has no words for."""
+    found = _of_the_process(event) or _of_a_database(event) or _of_a_session(event)
+    database = getattr(event, "database", "")
+    if found is None or not database:
+        return found
+    return Phrase(found.level, found.text, {"database": database, **found.fields}, database)
+
+
+def _of_the_process(event: Event) -> Phrase | None:
+    fields: Fields
+    match event:
+        case events.FactsGathered(facts, seconds, asked_api):
+            names = [fact.name for fact in facts if fact.unknown]
+            names += [f"{prefix}*" for prefix, fact in facts.families.items() if fact.unknown]
+            unknown = sorted(names)
+            present = sum(fact.present for fact in facts)
+            text = f"found {count(present, 'fact')} about where this runs"
+            if unknown:
+                text += f", {len(unknown)} unknown"
+            fields = {
+                "present": present,
+                "unknown": unknown,
+                "asked_api": asked_api,
+                "seconds": round(seconds, 3),
+            }
+            return Phrase(Level.INFO, text, fields)
+        case events.EnvironmentChosen(environment, kind, directory, why):
+            text = f"environment {environment} ({kind}) from {directory}: {why}"
+            fields = {"environment": environment, "kind": kind, "directory": directory, "why": why}
+            return Phrase(Level.INFO, text, fields)
+        case events.SelectionAwaited(missing, reason, retry_in):
+            text = f"no environment yet, waiting for {', '.join(missing)}: {reason}"
+            fields = {"missing": list(missing), "reason": reason, "retry_in_seconds": round(retry_in, 1)}
+            return Phrase(Level.WARNING, text, fields)
+        case events.HttpOpened(purpose, address):
+            what = "status page" if purpose == "admin" else "health checks and metrics"
+            return Phrase(Level.INFO, f"{what} on http://{address}", {"purpose": purpose, "address": address})
+        case events.HttpSkipped(purpose, address, reason):
+            text = f"no {purpose} port on {address}: {reason}"
+            return Phrase(Level.WARNING, text, {"purpose": purpose, "address": address, "reason": reason})
+        case events.RequestCrashed(purpose, path, error):
+            text = f"a bug: the {purpose} port failed to answer {path}: {error}"
+            return Phrase(Level.ERROR, text, {"purpose": purpose, "path": path, "error": error})
+        case events.DescriptorsExhausted(what):
+            text = f"no file descriptors left for {what}; raise the limit of open files"
+            return Phrase(Level.ERROR, text, {"what": what})
+        case events.DescriptorsRecovered(what):
+            return Phrase(Level.INFO, f"file descriptors are available again for {what}", {"what": what})
+        case events.LookupEnded(asked, kind, outcome, seconds):
+            fields = {"name": asked, "kind": kind, "outcome": outcome, "seconds": round(seconds, 4)}
+            return Phrase(Level.DEBUG, f"DNS: {asked} {kind}: {outcome} after {duration(seconds)}", fields)
+        case events.Ready(seconds):
+            text = f"ready for connections after {duration(seconds)}"
+            return Phrase(Level.INFO, text, {"seconds": round(seconds, 3)})
+        case events.DrainStarted(signal, sessions):
+            text = f"{signal}: shutting down with {count(sessions, 'session')} open"
+            return Phrase(Level.INFO, text, {"signal": signal, "sessions": sessions})
+        case events.Stopped(cut):
+            text = f"stopped; {count(cut, 'session')} cut off" if cut else "stopped"
+            return Phrase(Level.WARNING if cut else Level.INFO, text, {"sessions_cut": cut})
+    return None
+
+
+def _of_a_database(event: Event) -> Phrase | None:
+    fields: Fields
+    match event:
+        case events.ListenerOpened(_, address):
+            return Phrase(Level.INFO, f"listening on {address}", {"address": address})
+        case events.ListenerSkipped(_, address, reason):
+            text = f"not listening on {address}: {reason}"
+            return Phrase(Level.INFO, text, {"address": address, "reason": reason})
+        case events.TargetsChanged(_, targets):
+            return _targets(targets)
+        case events.AddressChanged(_, address, before, now, why):
+            fields = {"address": str(address), "before": before, "state": now, "why": why}
+            return Phrase(Level.INFO, f"{address} is {now}, was {before}: {why}", fields)
+        case events.ProbeEnded(_, address, outcome, seconds):
+            fields = {"address": str(address), "outcome": outcome, "seconds": round(seconds, 4)}
+            return Phrase(Level.DEBUG, f"check of {address}: {outcome} after {duration(seconds)}", fields)
+        case events.CheckBlocked(_, address, message):
+            text = f"{address} refuses this host, checks stopped: {message}"
+            return Phrase(Level.ERROR, text, {"address": str(address), "reason": message})
+        case events.ChoiceChanged(_, choice):
+            return _choice(choice)
+        case events.SessionsEvicted(_, sessions, why):
+            level = Level.WARNING if sessions else Level.DEBUG
+            fields = {"sessions": sessions, "why": why}
+            return Phrase(level, f"closed {count(sessions, 'session')}: {why}", fields)
+        case events.StageCrashed(_, stage, error):
+            text = f"a bug: {stage} failed and is started anew: {error}"
+            return Phrase(Level.ERROR, text, {"stage": stage, "error": error})
+    return None
+
+
+def _targets(targets: Targets) -> Phrase:
+    addresses = [str(address) for address in targets.addresses]
+    fields: Fields = {"addresses": addresses, "stale": targets.stale, "failure": targets.failure}
+    if not addresses:
+        text = f"DNS gives no address: {targets.failure or 'no answer'}"
+        return Phrase(Level.WARNING, text, fields)
+    # An endpoint given as an IP address has no other name.
+    names = dict.fromkeys(target.name for target in targets.targets if target.name != target.address.host)
+    text = f"{', '.join(names) or 'endpoint'} is {', '.join(addresses)}"
+    if targets.stale:
+        return Phrase(
+            Level.WARNING, f"DNS fails, the last known answer is used ({text}): {targets.failure}", fields
+        )
+    return Phrase(Level.INFO, text, fields)
+
+
+def _choice(choice: Choice) -> Phrase:
+    fields: Fields = {"epoch": choice.epoch, "settled": choice.settled, "why": choice.why}
+    if choice.target is not None:
+        where = f"{choice.target.address} ({choice.target.name})"
+        fields |= {"address": str(choice.target.address)}
+        return Phrase(Level.INFO, f"sessions go to {where}", fields)
+    fields |= {"address": None}
+    if not choice.settled:
+        return Phrase(Level.INFO, f"looking for a usable address: {choice.why}", fields)
+    return Phrase(Level.WARNING, f"no usable address: {choice.why}", fields)
+
+
+def _of_a_session(event: Event) -> Phrase | None:
+    fields: Fields
+    match event:
+        case events.SessionOpened(_, address):
+            return Phrase(Level.DEBUG, f"session opened to {address}", {"address": str(address)})
+        case events.SessionEnded(_, address, how, seconds, to_server, to_client):
+            text = (
+                f"session to {address} ended after {duration(seconds)}: {how};"
+                f" {to_server} bytes sent, {to_client} received"
+            )
+            fields = {
+                "address": str(address),
+                "how": how,
+                "seconds": round(seconds, 3),
+                "to_server_bytes": to_server,
+                "to_client_bytes": to_client,
+            }
+            return Phrase(Level.DEBUG, text, fields)
+        case events.ClientRefused(_, refusal):
+            # The other reasons follow from a change of state that has its own line.
+            level = {Refusal.TOO_MANY: Level.WARNING, Refusal.UNSAFE: Level.ERROR}.get(refusal, Level.DEBUG)
+            return Phrase(level, f"client refused: {refusal.value}", {"reason": refusal.name.lower()})
+        case events.ClientLeft(_, reason):
+            return Phrase(Level.DEBUG, f"client gone before it had a session: {reason}", {"reason": reason})
+        case events.DialEnded(_, address, outcome, seconds):
+            fields = {"address": str(address), "outcome": outcome, "seconds": round(seconds, 4)}
+            return Phrase(Level.DEBUG, f"dial of {address}: {outcome} after {duration(seconds)}", fields)
+        case events.CancelForwarded(_, found):
+            text = "cancel request forwarded" if found else "cancel request for no live session ignored"
+            return Phrase(Level.DEBUG, text, {"found": found})
+        case events.SessionCrashed(_, error):
+            return Phrase(Level.ERROR, f"a bug: a session failed: {error}", {"error": error})
+    return None

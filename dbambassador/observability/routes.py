@@ -1,0 +1,171 @@
+"""What the two HTTP ports answer.
+
+The health port says nothing that a stranger may not know. The admin port may end the process, so a web page
+in a developer's browser must not reach it: every request needs a loopback Host (a page of another site that
+rebinds its name to 127.0.0.1 sends its own) and no Origin (a page's script that posts sends one).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from dbambassador.events import Publish, RequestCrashed
+from dbambassador.observability import metrics, page
+from dbambassador.observability.metrics import Metrics
+from dbambassador.observability.recent import Recent
+from dbambassador.transport.http_messages import Request, Response, text
+
+Snapshot = dict[str, Any]
+Answer = Callable[[], Response]
+
+# A page of ours in a frame could be clicked unseen; nothing of another origin is ever loaded.
+PAGE_HEADERS = (
+    ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the answers are made of."""
+
+    snapshot: Callable[[], Snapshot]
+    """The state of the whole process, without `recent`."""
+    metrics: Metrics
+    recent: Recent
+    quit: Callable[[], None]
+    """Starts the shutdown; called after the client has its answer."""
+
+    def full(self) -> Snapshot:
+        """The snapshot as `status --json` prints it."""
+        whole = _finite({**self.snapshot(), "recent": self.recent.entries()})
+        assert isinstance(whole, dict)
+        return whole
+
+
+class Health:
+    """`/startup`, `/readiness`, `/liveness`, `/metrics`, by GET or HEAD."""
+
+    def __init__(self, sources: Sources, publish: Publish) -> None:
+        self._sources = sources
+        self._publish = publish
+        self._answers: dict[str, Answer] = {
+            "/startup": lambda: _verdict(not_started(sources.snapshot())),
+            "/readiness": lambda: _verdict(not_ready(sources.snapshot())),
+            "/liveness": lambda: _verdict(""),
+            "/metrics": self._metrics,
+        }
+
+    def __call__(self, request: Request) -> Response:
+        answer = self._answers.get(request.path)
+        if answer is None:
+            return text(404, f"not found; there are {', '.join(self._answers)}")
+        return _checked(request, {"GET": answer, "HEAD": answer}, "health", self._publish)
+
+    def _metrics(self) -> Response:
+        exposed = self._sources.metrics.text(self._sources.snapshot())
+        return Response(200, exposed.encode(), metrics.CONTENT_TYPE)
+
+
+class Admin:
+    """`/`, `/status` by GET; `/quitquitquit`, `/reload` by POST alone."""
+
+    def __init__(self, sources: Sources, publish: Publish) -> None:
+        self._sources = sources
+        self._publish = publish
+        self._answers: dict[str, dict[str, Answer]] = {
+            "/": {"GET": self._page, "HEAD": self._page},
+            "/status": {"GET": self._status, "HEAD": self._status},
+            "/quitquitquit": {"POST": self._quit},
+            "/reload": {"POST": lambda: text(501, "reload is not supported by this version")},
+        }
+
+    def __call__(self, request: Request) -> Response:
+        if not is_loopback(request.header("host") or ""):
+            return text(403, "the Host header must name this host: localhost, 127.0.0.1 or [::1]")
+        if request.header("origin") is not None:
+            return text(403, "requests from web pages are refused")
+        answers = self._answers.get(request.path)
+        if answers is None:
+            return text(404, f"not found; there are {', '.join(self._answers)}")
+        return _checked(request, answers, "admin", self._publish)
+
+    def _page(self) -> Response:
+        shown = page.render(self._sources.full())
+        return Response(200, shown.encode(), "text/html; charset=utf-8", PAGE_HEADERS)
+
+    def _status(self) -> Response:
+        body = json.dumps(self._sources.full(), allow_nan=False) + "\n"
+        return Response(200, body.encode(), "application/json", PAGE_HEADERS)
+
+    def _quit(self) -> Response:
+        return Response(200, b"shutting down\n", afterwards=self._sources.quit)
+
+
+def not_started(snapshot: Snapshot) -> str:
+    """Why the start is not over; empty once it is: listening, and the environment chosen."""
+    awaiting = snapshot["awaiting"]
+    if snapshot["phase"] == "awaiting" and awaiting is not None:
+        return f"waiting for {', '.join(awaiting['facts'])}: {awaiting['reason']}"
+    if snapshot["phase"] in ("locating", "awaiting"):
+        return "finding out where this runs"
+    return "" if snapshot["ready"] else "not listening yet"
+
+
+def not_ready(snapshot: Snapshot) -> str:
+    """Why no new clients should come; empty while they may. Never a question of the database's health."""
+    return not_started(snapshot) or ("shutting down" if snapshot["phase"] == "draining" else "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a Host header (RFC 9110 section 7.2) names this host in a way no other site can."""
+    if host.startswith("["):
+        name, bracket, port = host[1:].partition("]")
+        if not bracket or (port and not port.startswith(":")):
+            return False
+        port = port[1:]
+    else:
+        name, _, port = host.partition(":")
+    if port and not (port.isascii() and port.isdigit()):
+        return False
+    if name.lower() == "localhost":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _verdict(why_not: str) -> Response:
+    return text(503, why_not) if why_not else text(200, "ok")
+
+
+def _checked(request: Request, answers: dict[str, Answer], purpose: str, publish: Publish) -> Response:
+    answer = answers.get(request.method)
+    if answer is None:
+        allowed = ", ".join(answers)
+        return Response(405, f"only by {allowed}\n".encode(), headers=(("Allow", allowed),))
+    try:
+        return answer()
+    except Exception as error:
+        # A bug in what we show must not end what we serve.
+        publish(RequestCrashed(purpose, request.path, repr(error)))
+        return text(500, "a bug; see the log")
+
+
+def _finite(value: object) -> object:
+    """JSON has no infinity (RFC 8259 section 6): a time without end is null."""
+    match value:
+        case float() if not math.isfinite(value):
+            return None
+        case dict():
+            return {key: _finite(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_finite(inner) for inner in value]
+    return value

@@ -1,0 +1,182 @@
+"""The life of the process: ports, sockets, signals, drains and exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from dbambassador.demo.ports import free_port
+from dbambassador.demo.postgresql import PostgreSQL
+from dbambassador.demo.processes import temporary_directory
+from tests.end_to_end.setting import CHOSEN, environments, port_of, postgresql_database, until
+from tests.end_to_end.test_postgresql import connect, server_port
+from tests.testbed.processes import StartAmbassador, command
+
+
+@pytest.mark.parametrize(
+    ("number", "flags", "code"),
+    [
+        (signal.SIGTERM, (), 143),
+        (signal.SIGINT, (), 130),
+        (signal.SIGTERM, ("--exit-zero-on-sigterm",), 0),
+    ],
+)
+def test_signals_end_it_with_their_codes(
+    ambassador: StartAmbassador, tmp_path: Path, number: signal.Signals, flags: tuple[str, ...], code: int
+) -> None:
+    directory = environments(tmp_path, orders=postgresql_database("127.0.0.1:1"))
+    assert ambassador("--environments", directory, *CHOSEN, *flags).stop(number) == code
+
+
+def test_a_session_may_end_in_peace(
+    ambassador: StartAmbassador, postgresql: PostgreSQL, tmp_path: Path
+) -> None:
+    database = postgresql_database(f"127.0.0.1:{postgresql.port}")
+    directory = environments(tmp_path, orders=database)
+    running = ambassador("--environments", directory, *CHOSEN, "--max-sigterm-delay", "30s")
+    with connect(port_of(database)) as session:
+        running.send(signal.SIGTERM)
+        running.wait_for("shutting down with 1 session")
+        until(lambda: _refused(port_of(database)), "the listener is closed")
+        assert server_port(session) == postgresql.port
+    assert running.wait() == 143
+
+
+def test_clients_are_accepted_for_a_while_after_sigterm(
+    ambassador: StartAmbassador, postgresql: PostgreSQL, tmp_path: Path
+) -> None:
+    database = postgresql_database(f"127.0.0.1:{postgresql.port}")
+    directory = environments(tmp_path, orders=database)
+    running = ambassador("--environments", directory, *CHOSEN, "--min-sigterm-delay", "2s")
+    running.send(signal.SIGTERM)
+    running.wait_for("shutting down")
+    assert running.get("/readiness")[0] == 503
+    with connect(port_of(database)) as session:
+        assert server_port(session) == postgresql.port
+    assert running.wait() == 143
+
+
+def test_a_second_signal_does_not_wait(
+    ambassador: StartAmbassador, postgresql: PostgreSQL, tmp_path: Path
+) -> None:
+    database = postgresql_database(f"127.0.0.1:{postgresql.port}")
+    directory = environments(tmp_path, orders=database)
+    running = ambassador("--environments", directory, *CHOSEN, "--max-sigterm-delay", "60s")
+    with connect(port_of(database)):
+        running.send(signal.SIGTERM)
+        running.wait_for("shutting down")
+        assert running.stop(signal.SIGTERM) == 143
+
+
+def _refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_taken_port_is_told_with_its_holder(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        directory = environments(tmp_path, orders=postgresql_database("127.0.0.1:1", port))
+        ended = command("run", "--environments", directory, *CHOSEN, *_free_ports())
+    assert ended.code == 4
+    assert f"127.0.0.1 port {port}" in ended.errors
+    assert f"(process {os.getpid()})" in ended.errors
+
+
+def test_a_dead_unix_socket_is_replaced_and_a_live_one_respected(
+    ambassador: StartAmbassador, postgresql: PostgreSQL, tmp_path: Path
+) -> None:
+    with temporary_directory("socket-") as directory:
+        database = postgresql_database(f"127.0.0.1:{postgresql.port}")
+        path = directory / f".s.PGSQL.{port_of(database)}"
+        database["listen"] = [f"unix:{path}"]
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(path))
+        start = ("--environments", environments(tmp_path, orders=database), *CHOSEN)
+        first = ambassador(*start)
+        with psycopg.connect(f"host={directory} port={path.suffix[1:]} user=postgres") as session:
+            assert session.execute("SELECT 1").fetchone() == (1,)
+        second = command("run", *start, *_free_ports())
+        assert second.code == 4
+        assert "a live process listens there" in second.errors
+        assert first.stop() == 143
+        assert not path.exists()
+        path.write_text("not a socket")
+        third = command("run", *start, *_free_ports())
+        assert third.code == 4
+        assert path.read_text() == "not a socket"
+
+
+def test_listening_is_all_or_nothing(tmp_path: Path) -> None:
+    free, taken = free_port(), free_port()
+    with socket.create_server(("127.0.0.1", taken)):
+        directory = environments(
+            tmp_path,
+            first=postgresql_database("127.0.0.1:1", free),
+            second=postgresql_database("127.0.0.1:1", taken),
+        )
+        ended = command("run", "--environments", directory, *CHOSEN, *_free_ports())
+    assert ended.code == 4
+    assert _refused(free)
+
+
+def test_shutdown_and_probes_speak_to_it(ambassador: StartAmbassador, tmp_path: Path) -> None:
+    directory = environments(tmp_path, orders=postgresql_database("127.0.0.1:1"))
+    running = ambassador("--environments", directory, *CHOSEN)
+    for kind in ("startup", "readiness", "liveness"):
+        probe = command("probe", kind, "--http-port", str(running.http_port))
+        assert probe.code == 0, probe.errors
+    waited = command("wait", "--for", "ambassador", "--max", "5s", "--http-port", str(running.http_port))
+    assert waited.code == 0, waited.errors
+    status = command("status", "--admin-port", str(running.admin_port))
+    assert "orders" in status.output
+    assert command("shutdown", "--admin-port", str(running.admin_port)).code == 0
+    assert running.wait() == 0
+
+
+def test_wait_for_the_database_needs_no_ambassador(postgresql: PostgreSQL, tmp_path: Path) -> None:
+    there = environments(tmp_path, orders=postgresql_database(f"127.0.0.1:{postgresql.port}"))
+    waited = command("wait", "--for", "database", "--max", "10s", "--environments", there, *CHOSEN)
+    assert waited.code == 0, waited.errors
+    nowhere = environments(tmp_path, orders=postgresql_database("127.0.0.1:1"))
+    started = time.monotonic()
+    missed = command("wait", "--for", "database", "--max", "700ms", "--environments", nowhere, *CHOSEN)
+    assert missed.code == 5
+    assert "127.0.0.1:1: connection refused" in missed.errors
+    assert time.monotonic() - started >= 0.7
+    primary = command("wait", "--for", "primary", "--environments", there, *CHOSEN)
+    assert primary.code == 1
+    assert "credentials" in primary.errors
+
+
+def test_the_limit_of_connections_is_told_in_the_clients_protocol(
+    ambassador: StartAmbassador, postgresql: PostgreSQL, tmp_path: Path
+) -> None:
+    database = postgresql_database(f"127.0.0.1:{postgresql.port}")
+    directory = environments(tmp_path, orders=database)
+    ambassador("--environments", directory, *CHOSEN, "--max-connections", "2")
+    port = port_of(database)
+    with connect(port), connect(port), pytest.raises(psycopg.OperationalError, match="connection limit"):
+        connect(port)
+    until(lambda: _accepted(port), "a place is free again")
+
+
+def _accepted(port: int) -> bool:
+    try:
+        connect(port).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _free_ports() -> tuple[str, ...]:
+    return ("--http-port", "0", "--admin-port", "0")

@@ -1,0 +1,50 @@
+"""One event of every class."""
+
+from __future__ import annotations
+
+from dbambassador import events
+from dbambassador.events import Event, Refusal
+from dbambassador.values import Address, Choice, Fact, Facts, State, Target, Targets
+
+ADDRESS = Address("10.0.0.7", 5432)
+TARGET = Target(ADDRESS, "orders.db.test")
+
+FACTS = Facts.of(
+    [
+        Fact("k8s.namespace.name", State.PRESENT, "hunter2"),
+        Fact("cloud.region", State.UNKNOWN, reason="timeout"),
+        Fact("cloud.provider", State.ABSENT),
+    ],
+    [Fact("k8s.node.label.", State.UNKNOWN, reason="403")],
+)
+
+EVERY: tuple[Event, ...] = (
+    events.FactsGathered(FACTS, 0.0213, False),
+    events.EnvironmentChosen("staging", "staging", "/etc/e", "the only match"),
+    events.SelectionAwaited(("k8s.node.label.tier",), "timeout", 3.21),
+    events.ListenerOpened("orders", "127.0.0.1:5432"),
+    events.ListenerSkipped("orders", "[::1]:5432", "no IPv6"),
+    events.HttpOpened("admin", "127.0.0.1:9091"),
+    events.HttpSkipped("health", "127.0.0.1:9090", "address already in use"),
+    events.RequestCrashed("admin", "/", "KeyError('x')"),
+    events.DescriptorsExhausted("accepting clients"),
+    events.DescriptorsRecovered("accepting clients"),
+    events.LookupEnded("orders.db.test.", "A", "ok", 0.002),
+    events.TargetsChanged("orders", Targets((TARGET,))),
+    events.AddressChanged("orders", ADDRESS, "up", "down", "connection refused"),
+    events.ProbeEnded("orders", ADDRESS, "answered", 0.004),
+    events.CheckBlocked("orders", ADDRESS, "1129"),
+    events.ChoiceChanged("orders", Choice(1, TARGET, True)),
+    events.SessionOpened("orders", ADDRESS),
+    events.SessionEnded("orders", ADDRESS, "client closed", 1.5, 100, 2000),
+    events.ClientRefused("orders", Refusal.NO_TARGET),
+    events.ClientLeft("orders", "not a startup packet"),
+    events.DialEnded("orders", ADDRESS, "refused", 0.001),
+    events.CancelForwarded("orders", True),
+    events.SessionsEvicted("orders", 3, "10.0.0.7:5432 is down"),
+    events.SessionCrashed("orders", "ZeroDivisionError()"),
+    events.StageCrashed("orders", "judge", "KeyError('x')"),
+    events.Ready(0.41),
+    events.DrainStarted("SIGTERM", 3),
+    events.Stopped(2),
+)

@@ -1,0 +1,114 @@
+"""Snapshots as the ambassador gives them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def running() -> dict[str, Any]:
+    """One database on its standby after a failover, another that has no address."""
+    return {
+        "version": "0.1.0",
+        "phase": "running",
+        "uptime_seconds": 7384.2,
+        "ready": True,
+        "environment": {
+            "name": "production-aws",
+            "kind": "production",
+            "directory": "/etc/dbambassador/environments",
+            "why": "the only one that matches",
+        },
+        "awaiting": None,
+        "databases": [
+            {
+                "name": "orders",
+                "protocol": "postgresql",
+                "listeners": ["127.0.0.1:5432", "[::1]:5432"],
+                "targets": {
+                    "addresses": [
+                        {"address": "10.0.0.7:5432", "name": "orders.db.test", "zone": ""},
+                        {"address": "10.0.0.8:5432", "name": "orders.db.test", "zone": "b"},
+                    ],
+                    "asked_seconds_ago": 3.0,
+                    "ttl_seconds": 27.0,
+                    "stale": False,
+                    "failure": "",
+                    "steps": [
+                        {
+                            "question": "orders.db.test.",
+                            "kind": "A",
+                            "answer": "10.0.0.7, 10.0.0.8",
+                            "server": "10.0.0.53:53",
+                            "ttl_seconds": 30.0,
+                            "seconds": 0.002,
+                        }
+                    ],
+                },
+                "addresses": [
+                    {
+                        "address": "10.0.0.7:5432",
+                        "name": "orders.db.test",
+                        "state": "down",
+                        "role": "unknown",
+                        "since_seconds": 12.0,
+                        "why": "connection refused",
+                    },
+                    {
+                        "address": "10.0.0.8:5432",
+                        "name": "orders.db.test",
+                        "state": "up",
+                        "role": "primary",
+                        "since_seconds": 11.0,
+                        "why": "answered",
+                    },
+                ],
+                "choice": {
+                    "epoch": 2,
+                    "address": "10.0.0.8:5432",
+                    "settled": True,
+                    "held_seconds": 0.0,
+                    "why": "10.0.0.8:5432 is up",
+                },
+                "sessions": 3,
+                "held": 0,
+            },
+            {
+                "name": "carts",
+                "protocol": "mysql",
+                "listeners": ["127.0.0.1:3306"],
+                "targets": {
+                    "addresses": [],
+                    "asked_seconds_ago": None,
+                    "ttl_seconds": None,
+                    "stale": False,
+                    "failure": "carts.db.test.: NXDOMAIN",
+                    "steps": [],
+                },
+                "addresses": [],
+                "choice": {
+                    "epoch": 0,
+                    "address": None,
+                    "settled": False,
+                    "held_seconds": 2.5,
+                    "why": "the name leads nowhere",
+                },
+                "sessions": 0,
+                "held": 1,
+            },
+        ],
+    }
+
+
+def awaiting() -> dict[str, Any]:
+    return {
+        **running(),
+        "phase": "awaiting",
+        "ready": False,
+        "environment": None,
+        "awaiting": {
+            "facts": ["k8s.node.label.tier"],
+            "reason": "the API server did not answer",
+            "retry_in_seconds": 3.5,
+        },
+        "databases": [],
+    }

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from dbambassador import events
+from dbambassador.events import Event, Refusal
+from dbambassador.observability.phrases import Level, name, phrase
+from dbambassador.values import Choice, Target, Targets
+from tests.observability.occurrences import ADDRESS, EVERY, TARGET
+
+CLASSES = {
+    found for found in vars(events).values() if isinstance(found, type) and issubclass(found, Event)
+} - {Event}
+
+
+def test_the_samples_have_every_class() -> None:
+    assert {type(event) for event in EVERY} == CLASSES
+
+
+@pytest.mark.parametrize("event", EVERY, ids=name)
+def test_every_event_has_words(event: Event) -> None:
+    found = phrase(event)
+    assert found is not None
+    assert found.message
+    assert not found.message.endswith(".")
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", name(event))
+    json.dumps(dict(found.fields), allow_nan=False)
+    assert not {"timestamp", "level", "message", "event", "repeated"} & set(found.fields)
+    database = getattr(event, "database", None)
+    assert found.fields.get("database") == database
+    assert found.message.startswith(f"{database}: ") == (database is not None)
+
+
+@pytest.mark.parametrize("event", EVERY, ids=name)
+def test_no_value_of_a_fact_is_told(event: Event) -> None:
+    assert "hunter2" not in repr(phrase(event))
+
+
+SESSION_LEVEL = {
+    "LookupEnded",
+    "ProbeEnded",
+    "SessionOpened",
+    "SessionEnded",
+    "ClientRefused",
+    "ClientLeft",
+    "DialEnded",
+    "CancelForwarded",
+}
+
+
+@pytest.mark.parametrize("event", EVERY, ids=name)
+def test_only_what_belongs_to_one_connection_is_debug(event: Event) -> None:
+    found = phrase(event)
+    assert found is not None
+    assert (found.level is Level.DEBUG) == (type(event).__name__ in SESSION_LEVEL)
+
+
+@pytest.mark.parametrize(
+    ("event", "level", "text"),
+    [
+        (
+            events.TargetsChanged("orders", Targets(failure="NXDOMAIN")),
+            Level.WARNING,
+            "gives no address: NXDOMAIN",
+        ),
+        (
+            events.TargetsChanged("orders", Targets((TARGET,), stale=True, failure="timeout")),
+            Level.WARNING,
+            "last known answer is used (orders.db.test is 10.0.0.7:5432): timeout",
+        ),
+        (
+            events.TargetsChanged("orders", Targets((TARGET,))),
+            Level.INFO,
+            ": orders.db.test is 10.0.0.7:5432",
+        ),
+        (
+            events.TargetsChanged("orders", Targets((Target(ADDRESS, ADDRESS.host),))),
+            Level.INFO,
+            ": endpoint is 10.0.0.7:5432",
+        ),
+        (EVERY[0], Level.INFO, "found 1 fact about where this runs, 2 unknown"),
+        (events.ChoiceChanged("orders", Choice(2, None, False, why="x")), Level.INFO, "looking for"),
+        (
+            events.ChoiceChanged("orders", Choice(2, None, True, why="x")),
+            Level.WARNING,
+            "no usable address: x",
+        ),
+        (events.ClientRefused("orders", Refusal.TOO_MANY), Level.WARNING, "connection limit"),
+        (events.ClientRefused("orders", Refusal.UNSAFE), Level.ERROR, "unsafe session"),
+        (events.SessionsEvicted("orders", 0, "x"), Level.DEBUG, "closed 0 sessions"),
+        (events.Stopped(0), Level.INFO, "stopped"),
+    ],
+)
+def test_levels_by_meaning(event: Event, level: Level, text: str) -> None:
+    found = phrase(event)
+    assert found is not None
+    assert found.level is level
+    assert text in found.message
+
+
+def test_an_event_of_another_version_has_no_words() -> None:
+    class Novelty(Event):
+        pass
+
+    assert phrase(Novelty()) is None
