@@ -208,6 +208,7 @@ class SessionEnded(Event):
 class ClientRefused(Event):
     database: str
     refusal: Refusal
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

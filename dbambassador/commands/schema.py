@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from importlib.resources import files
+from typing import Any
 
 from dbambassador.errors import ExitCode, UsageError
 from dbambassador.settings.format import environment_schema
@@ -35,11 +36,13 @@ def run(options: argparse.Namespace) -> ExitCode:
     return ExitCode.DONE
 
 
-def document(name: str) -> object:
+def document(name: str) -> dict[str, Any]:
+    """A schema by its name. Raises `UsageError` if there is none."""
     if name == ENVIRONMENT:
         return environment_schema()
     file = files("dbambassador.commands") / "schemas" / f"{name}.schema.json"
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        schema: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"schema: there is no schema of {name} in this installation") from None
+    return schema

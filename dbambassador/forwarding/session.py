@@ -195,7 +195,7 @@ class Session:
         return target.address if target else None
 
     async def _refuse(self, hello: Hello, refusal: Refusal, why: str) -> None:
-        self._service.publish(ClientRefused(self._service.database, refusal))
+        self._service.publish(ClientRefused(self._service.database, refusal, why))
         await self._service.wire.refuse(self._client, hello, refusal, why)
 
     def _left(self, left: Left) -> None:

@@ -145,7 +145,7 @@ class Metrics:
                 self._add(DIALS, database, outcome)
             case events.ProbeEnded(database, _, outcome):
                 self._add(PROBES, database, outcome)
-            case events.ClientRefused(database, refusal):
+            case events.ClientRefused(database, refusal, _):
                 self._add(REFUSALS, database, refusal.name.lower())
             case events.ClientLeft(database):
                 self._add(LEFT, database)

@@ -124,7 +124,9 @@ def _of_a_database(event: Event) -> Phrase | None:
             return _targets(targets)
         case events.AddressChanged(_, address, before, now, why):
             fields = {"address": str(address), "before": before, "state": now, "why": why}
-            return Phrase(Level.INFO, f"{address} is {now}, was {before}: {why}", fields)
+            # A server's leave-taking looks like trouble until the check that follows: no news by itself.
+            level = Level.DEBUG if "suspect" in (before, now) and now in ("suspect", "up") else Level.INFO
+            return Phrase(level, f"{address} is {now}, was {before}: {why}", fields)
         case events.ProbeEnded(_, address, outcome, seconds):
             fields = {"address": str(address), "outcome": outcome, "seconds": round(seconds, 4)}
             return Phrase(Level.DEBUG, f"check of {address}: {outcome} after {duration(seconds)}", fields)
@@ -189,10 +191,11 @@ def _of_a_session(event: Event) -> Phrase | None:
                 "to_client_bytes": to_client,
             }
             return Phrase(Level.DEBUG, text, fields)
-        case events.ClientRefused(_, refusal):
+        case events.ClientRefused(_, refusal, why):
             # The other reasons follow from a change of state that has its own line.
             level = {Refusal.TOO_MANY: Level.WARNING, Refusal.UNSAFE: Level.ERROR}.get(refusal, Level.DEBUG)
-            return Phrase(level, f"client refused: {refusal.value}", {"reason": refusal.name.lower()})
+            text = f"client refused: {refusal.value}" + (f": {why}" if why else "")
+            return Phrase(level, text, {"reason": refusal.name.lower(), "why": why})
         case events.ClientLeft(_, reason):
             return Phrase(Level.DEBUG, f"client gone before it had a session: {reason}", {"reason": reason})
         case events.DialEnded(_, address, outcome, seconds):

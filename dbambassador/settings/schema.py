@@ -106,6 +106,9 @@ class HostEndpoint:
     weight: int = 1
     zone: str = ""
 
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True)
 class SrvEndpoint:
@@ -113,6 +116,9 @@ class SrvEndpoint:
 
     name: str
     """May hold `${fact}` until interpolated."""
+
+    def __str__(self) -> str:
+        return f"srv:{self.name}"
 
 
 Endpoint = HostEndpoint | SrvEndpoint
@@ -159,3 +165,16 @@ class Profile:
     @property
     def production(self) -> bool:
         return self.kind is Kind.PRODUCTION
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Every environment that can be chosen."""
+
+    directory: str
+    """As messages should name it."""
+    profiles: tuple[Profile, ...]
+    """By name."""
+
+    def get(self, name: str) -> Profile | None:
+        return next((profile for profile in self.profiles if profile.name == name), None)

@@ -101,7 +101,7 @@ class Ambassador:
         self._until(lambda: self.get("/startup")[0] == 200, "become ready")
         return self
 
-    def wait_for(self, pattern: str) -> str:
+    def wait_for(self, pattern: str, *, timeout: float = PATIENCE) -> str:
         """Waits for a line of its log in which this regular expression is found, and gives the line."""
         found: list[str] = []
 
@@ -109,7 +109,7 @@ class Ambassador:
             found[:] = [line for line in self.lines() if re.search(pattern, line)]
             return bool(found)
 
-        self._until(look, f"log a line like {pattern!r}")
+        self._until(look, f"log a line like {pattern!r}", timeout)
         return found[0]
 
     def lines(self) -> list[str]:
@@ -148,12 +148,12 @@ class Ambassador:
         self.send(number)
         return self.wait()
 
-    def _until(self, reached: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + PATIENCE
+    def _until(self, reached: Callable[[], bool], what: str, timeout: float = PATIENCE) -> None:
+        deadline = time.monotonic() + timeout
         while not reached():
             code = self.process.exit_code
             if code is not None or time.monotonic() > deadline:
-                ended = f"it ended with {code}" if code is not None else f"{PATIENCE:g} s are over"
+                ended = f"it ended with {code}" if code is not None else f"{timeout:g} s are over"
                 raise AssertionError(f"it did not {what}: {ended}; its log:\n{self.process.tail(60)}")
             time.sleep(POLL)
 

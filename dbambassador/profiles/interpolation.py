@@ -1,0 +1,82 @@
+"""`${fact}` in endpoints → the fact's value. Unknown and absent facts are errors, never empty strings."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from dbambassador.errors import InvalidConfiguration, Problem
+from dbambassador.profiles.wording import found, shown
+from dbambassador.settings.addresses import host_name
+from dbambassador.settings.reading import Refused
+from dbambassador.settings.schema import Database, Endpoint, HostEndpoint, Profile, SrvEndpoint
+from dbambassador.settings.template import facts_in, pieces
+from dbambassador.values import Confidence, Fact, Facts
+
+
+def template(endpoint: Endpoint) -> str:
+    """The part of an endpoint that may hold `${fact}`."""
+    return endpoint.name if isinstance(endpoint, SrvEndpoint) else endpoint.host
+
+
+def needed(profile: Profile) -> frozenset[str]:
+    """The names of the facts that its endpoints mention."""
+    return frozenset(
+        name
+        for database in profile.databases
+        for endpoint in database.endpoints
+        for name in facts_in(template(endpoint))
+    )
+
+
+def interpolate(profile: Profile, facts: Facts) -> Profile:
+    """The profile with every `${fact}` of its endpoints replaced.
+
+    In a production environment a hint counts as unknown here too: nobody may lead production elsewhere by
+    setting a variable that nothing verifies.
+
+    Raises:
+        InvalidConfiguration: for facts that are unknown or absent, or whose value makes no host name.
+    """
+    problems: list[Problem] = []
+    databases = tuple(_database(profile, database, facts, problems) for database in profile.databases)
+    if problems:
+        raise InvalidConfiguration(tuple(problems))
+    return dataclasses.replace(profile, databases=databases)
+
+
+def _database(profile: Profile, database: Database, facts: Facts, problems: list[Problem]) -> Database:
+    endpoints = []
+    for index, endpoint in enumerate(database.endpoints):
+        several = len(database.endpoints) > 1
+        path = f"databases.{database.name}.endpoint" + (f"s[{index}].host" if several else "")
+        endpoints.append(_endpoint(profile, endpoint, facts, path, problems))
+    return dataclasses.replace(database, endpoints=tuple(endpoints))
+
+
+def _endpoint(
+    profile: Profile, endpoint: Endpoint, facts: Facts, path: str, problems: list[Problem]
+) -> Endpoint:
+    written = template(endpoint)
+    mentioned = sorted(facts_in(written))
+    if not mentioned:
+        return endpoint
+    unusable = [facts.get(name) for name in mentioned if not usable(facts.get(name), profile)]
+    for fact in unusable:
+        text = f"${{{fact.name}}}, which is {found(fact, proof_needed=profile.production)}"
+        problems.append(Problem(profile.file, path, text, "a fact that is present here"))
+    if unusable:
+        return endpoint
+    value = "".join(literal + (facts.get(name).value if name else "") for literal, name in pieces(written))
+    try:
+        name = host_name(value)
+    except Refused as refused:
+        hint = "; ".join(f"{name} is {found(facts.get(name))}" for name in mentioned)
+        problems.append(Problem(profile.file, path, f"'{shown(value)}'", refused.expected, hint=hint))
+        return endpoint
+    if isinstance(endpoint, HostEndpoint):
+        return dataclasses.replace(endpoint, host=name)
+    return dataclasses.replace(endpoint, name=name)
+
+
+def usable(fact: Fact, profile: Profile) -> bool:
+    return fact.present and not (profile.production and fact.confidence is Confidence.HINT)

@@ -1,0 +1,80 @@
+"""`dbambassador check`, through the real command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from dbambassador import cli
+from dbambassador.commands.schema import document
+
+SHIPPED = Path(__file__).parents[2] / "environments"
+
+
+def test_the_shipped_environments_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", "--environments", str(SHIPPED)]) == 0
+
+    printed = capsys.readouterr().out
+    assert "kubernetes-on-prem" in printed
+    assert printed.splitlines()[-1] == "No failure."
+
+
+def test_json_follows_its_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", "--environments", str(SHIPPED), "--json"]) == 0
+
+    report = json.loads(capsys.readouterr().out)
+    jsonschema.validate(report, document("check"), jsonschema.Draft202012Validator)
+    assert report["passed"] is True
+
+
+def test_a_failed_proof_exits_with_1_and_an_example(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(SHIPPED, tmp_path / "environments")
+    staging = tmp_path / "environments" / "kubernetes-staging.yaml"
+    staging.write_text(staging.read_text().replace("shop-staging", "shop"))
+
+    assert cli.main(["check", "--environments", str(tmp_path / "environments")]) == 1
+
+    printed = capsys.readouterr().out
+    assert (
+        "FAILS       kubernetes-on-prem and kubernetes-staging: a production environment and another"
+        in printed
+    )
+    assert "for example where dbambassador.k8s.ca.sha256 = replace-with" in printed
+    assert "expect[" in printed
+
+
+def test_json_of_a_failure_follows_the_schema_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text(
+            "environment: test\nmatch: {matchFacts: {host.name: a}}\n"
+            "databases: {orders: {protocol: tcp, listen: [localhost:1], endpoint: '${cloud.region}.test:1'}}"
+        )
+
+    assert cli.main(["check", "--environments", str(tmp_path), "--json"]) == 1
+
+    report = json.loads(capsys.readouterr().out)
+    jsonschema.validate(report, document("check"), jsonschema.Draft202012Validator)
+    assert {finding["proof"] for finding in report["findings"] if finding["status"] == "fails"} == {
+        "no-tie",
+        "reachable",
+        "facts-present",
+    }
+
+
+def test_invalid_files_exit_with_1_and_every_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "one.yaml").write_text("environment: prod")
+    (tmp_path / "two.yaml").write_text("a: [")
+
+    assert cli.main(["check", "--environments", str(tmp_path)]) == 1
+
+    told = capsys.readouterr().err
+    assert "one.yaml:1: environment: found 'prod'" in told
+    assert "two.yaml" in told

@@ -1,0 +1,165 @@
+"""Directories of environment files, good and bad."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dbambassador.errors import InvalidConfiguration, Problem
+from dbambassador.profiles.catalogue import load, load_merged
+from dbambassador.profiles.effective import effective, values
+from dbambassador.settings.schema import HostEndpoint
+
+SHIPPED = Path(__file__).parents[2] / "environments"
+MINIMAL = """
+environment: staging
+match: {matchFacts: {k8s.namespace.name: shop}}
+databases:
+  orders: {protocol: postgresql, listen: [localhost:5432], endpoint: "db:5432"}
+"""
+
+
+def problems(directory: Path) -> list[Problem]:
+    with pytest.raises(InvalidConfiguration) as raised:
+        load(directory)
+    return list(raised.value.problems)
+
+
+def test_the_shipped_environments_load() -> None:
+    catalogue = load(SHIPPED)
+
+    assert [profile.name for profile in catalogue.profiles] == [
+        "compose",
+        "kubernetes-development",
+        "kubernetes-on-prem",
+        "kubernetes-staging",
+    ]
+    assert all(
+        [each.name for each in profile.databases] == ["orders", "catalog"] for profile in catalogue.profiles
+    )
+    on_prem = catalogue.get("kubernetes-on-prem")
+    assert on_prem is not None
+    assert on_prem.databases[0].endpoints == (
+        HostEndpoint("orders-1.db.example.internal", 5432, zone="hall-a"),
+        HostEndpoint("orders-2.db.example.internal", 5432, zone="hall-b"),
+    )
+
+
+def test_no_directory(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path / "nowhere")
+
+    assert (problem.file, problem.found) == (str(tmp_path / "nowhere"), "no such directory")
+    assert "--environments" in problem.hint
+
+
+def test_a_file_instead_of_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text(MINIMAL)
+
+    assert problems(tmp_path / "file")[0].found == "not a directory"
+
+
+def test_an_empty_directory(tmp_path: Path) -> None:
+    assert problems(tmp_path)[0].found == "no *.yaml file"
+
+
+def test_only_defaults(tmp_path: Path) -> None:
+    (tmp_path / "_defaults.yaml").write_text("databases: {}")
+
+    assert "only _defaults.yaml" in [problem.found for problem in problems(tmp_path)]
+
+
+def test_what_is_no_environment_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "staging.yaml").write_text(MINIMAL)
+    for other in ("_draft.yaml", "kustomization.yaml", ".staging.yaml.swp", ".hidden.yaml", "README.md"):
+        (tmp_path / other).write_text("{{{ no YAML")
+
+    assert [profile.name for profile in load(tmp_path).profiles] == ["staging"]
+
+
+def test_a_yml_file_is_most_likely_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "staging.yaml").write_text(MINIMAL)
+    (tmp_path / "production.yml").write_text(MINIMAL)
+
+    (problem,) = problems(tmp_path)
+    assert problem.expected == "production.yaml"
+
+
+def test_every_problem_of_every_file_at_once(tmp_path: Path) -> None:
+    (tmp_path / "_defaults.yaml").write_text("databases: {orders: {protcol: mysql}}")
+    (tmp_path / "one.yaml").write_text(MINIMAL.replace("staging", "stage"))
+    (tmp_path / "two.yaml").write_text("a: [")
+    (tmp_path / "three.yaml").mkdir()
+
+    files = [Path(problem.file).name for problem in problems(tmp_path)]
+
+    assert sorted(set(files)) == ["_defaults.yaml", "one.yaml", "three.yaml", "two.yaml"]
+    assert files.count("_defaults.yaml") == 1
+
+
+def test_a_file_that_fails_while_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "staging.yaml").symlink_to("/proc/self/mem")
+
+    assert problems(tmp_path)[0].found == "input/output error"
+
+
+def test_a_directory_that_may_not_be_read(tmp_path: Path) -> None:
+    tmp_path.chmod(0)
+    root = os.geteuid() == 0
+    if root:
+        # For root no mode is a refusal.
+        os.seteuid(65534)
+    try:
+        found = problems(tmp_path)[0].found
+    finally:
+        if root:
+            os.seteuid(0)
+        tmp_path.chmod(0o700)
+
+    assert found == "permission denied"
+
+
+def test_a_dangling_link_a_loop_and_a_fifo_are_problems_and_no_hang(tmp_path: Path) -> None:
+    (tmp_path / "dangling.yaml").symlink_to("nowhere")
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    os.mkfifo(tmp_path / "fifo.yaml")
+
+    found = {Path(problem.file).name: problem.found for problem in problems(tmp_path)}
+
+    assert found == {
+        "dangling.yaml": "no such file or directory",
+        "loop.yaml": "too many levels of symbolic links",
+        "fifo.yaml": "no regular file",
+    }
+
+
+def test_files_of_a_config_map_are_links_into_a_hidden_directory(tmp_path: Path) -> None:
+    (tmp_path / "..2026_01_01").mkdir()
+    (tmp_path / "..2026_01_01" / "staging.yaml").write_text(MINIMAL)
+    (tmp_path / "..data").symlink_to("..2026_01_01")
+    (tmp_path / "staging.yaml").symlink_to("..data/staging.yaml")
+
+    assert [profile.name for profile in load(tmp_path).profiles] == ["staging"]
+
+
+def test_an_endless_file_is_read_no_further_than_the_limit(tmp_path: Path) -> None:
+    with (tmp_path / "endless.yaml").open("wb") as file:
+        file.truncate(1 << 40)
+
+    assert problems(tmp_path)[0].found == "more than 1024 KiB"
+
+
+def test_effective_names_the_origin_of_each_value(tmp_path: Path) -> None:
+    shutil.copytree(SHIPPED, tmp_path / "environments")
+    (compose,) = (each for each in load_merged(tmp_path / "environments") if each.name == "compose")
+
+    origins = {row["path"]: (row["value"], Path(row["file"]).name) for row in values(compose)}
+
+    assert origins["databases.orders.hold"] == ("5s", "_defaults.yaml")
+    assert origins["databases.orders.endpoint"] == ("postgres:5432", "compose.yaml")
+    assert origins['match.matchFacts["dbambassador.platform"]'] == ("compose", "compose.yaml")
+    line = next(line for line in effective(compose).splitlines() if "orders.endpoint" in line)
+    number = int(line.rpartition(":")[2])
+    assert "postgres:5432" in (SHIPPED / "compose.yaml").read_text().splitlines()[number - 1]
