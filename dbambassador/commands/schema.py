@@ -13,7 +13,7 @@ from dbambassador.settings.format import environment_schema
 HELP = "JSON Schema of an environment file, or of a command's --json output"
 
 ENVIRONMENT = "environment"
-DOCUMENTS = (ENVIRONMENT, "reflect", "explain", "resolve", "check", "status", "wait")
+DOCUMENTS = (ENVIRONMENT, "reflect", "explain", "resolve", "check", "status")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

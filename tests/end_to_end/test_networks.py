@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -100,7 +100,12 @@ def test_an_address_that_fails_is_left_for_the_other_one(
             ready=False,
         )
         running.wait_for(f"sessions go to {a.ip}")
-        {"drop": partial(a.drop, PORT), "reject": partial(a.reject, PORT), "unplug": a.unplug}[fault]()
+        faults: dict[str, Callable[[], None]] = {
+            "drop": partial(a.drop, PORT),
+            "reject": partial(a.reject, PORT),
+            "unplug": a.unplug,
+        }
+        faults[fault]()
         started = time.monotonic()
         assert name_of(app, port) == f"{fault}-b"
         assert time.monotonic() - started < 9

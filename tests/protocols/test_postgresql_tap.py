@@ -28,7 +28,8 @@ def welcome(standby: bytes | None) -> bytes:
 def feed(tap: StartupTap, data: bytes, cuts: list[int]) -> tuple[bytes, list[Passage]]:
     """Feeds data cut at these offsets, as a tap is fed: not after it is done."""
     edges = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
-    forwarded, passages = b"", []
+    forwarded = b""
+    passages: list[Passage] = []
     for start, end in pairwise(edges):
         if passages and passages[-1].done:
             forwarded += data[start:end]
