@@ -8,11 +8,12 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
 from dbambassador import __version__
-from dbambassador.errors import AmbassadorError, ExitCode, UsageError
+from dbambassador.errors import AmbassadorError, ExitCode, InvalidConfiguration, UsageError
 from dbambassador.settings.addresses import duration
 from dbambassador.settings.reading import Refused
 
@@ -79,7 +80,12 @@ def _duration(text: str) -> float:
         raise ValueError(refused.expected) from None
 
 
-_DIRECTORY = Flag("environments", "directory of the environment files", Path, metavar="DIR")
+_DIRECTORY = Flag(
+    "environments",
+    f"directory of the environment files (default {DEFAULT_DIRECTORIES[0]}, else ./{DEFAULT_DIRECTORIES[1]})",
+    Path,
+    metavar="DIR",
+)
 _LOCATING = (
     _DIRECTORY,
     Flag("environment", "choose this environment by name", metavar="NAME"),
@@ -88,7 +94,7 @@ _LOCATING = (
     Flag("root", "prefix of every file that reflection and discovery read", Path, Path("/"), metavar="DIR"),
     Flag(
         "nameserver",
-        "ask this nameserver (repeatable; default: resolv.conf)",
+        "ask the nameserver at this IP address (repeatable; default: resolv.conf)",
         repeatable=True,
         metavar="HOST[:PORT]",
     ),
@@ -138,11 +144,7 @@ def main(arguments: Sequence[str]) -> int:
     Returns: its exit code; errors are told on standard error, never as a traceback.
     """
     try:
-        parser = _parser(arguments, os.environ)
-        options = parser.parse_args(arguments)
-        options.given = _given(arguments, os.environ, FLAGS.get(options.command, ()))
-        if hasattr(options, "environments"):
-            options.environments = _directory(options.environments)
+        options = _parsed(arguments, os.environ)
         code: ExitCode = options.run(options)
     except AmbassadorError as error:
         _tell(error)
@@ -158,13 +160,36 @@ def main(arguments: Sequence[str]) -> int:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{self.prog}: {message}", hint=f"{self.prog} --help")
+        _, _, command = self.prog.partition(" ")
+        raise UsageError(f"{command}: {message}" if command else message, hint=f"{self.prog} --help")
 
 
-def _parser(arguments: Sequence[str], environ: Mapping[str, str]) -> argparse.ArgumentParser:
+def _parsed(arguments: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:
+    """The flags as given, and what a variable or the default says where one is not."""
+    options, unknown = _parser(arguments).parse_known_args(arguments)
+    flags = FLAGS.get(options.command, ())
+    if unknown:
+        raise _unknown(options.command, unknown[0], flags)
+    # By name: on the command line, or by a variable.
+    options.given = frozenset(
+        flag.name for flag in flags if hasattr(options, flag.attribute) or environ.get(flag.variable)
+    )
+    for flag in flags:
+        if not hasattr(options, flag.attribute):
+            setattr(options, flag.attribute, _from_variable(flag, environ))
+    if hasattr(options, "environments") and options.environments is None:
+        # Facts can be told, and an ambassador awaited, without any environment.
+        optional = options.command == "reflect" or getattr(options, "awaited", "") == "ambassador"
+        options.environments = _default_directory(required=not optional)
+    return options
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    # No abbreviations: one that is clear today is ambiguous when the next flag comes.
     parser = _Parser(
         prog="dbambassador",
         description="Serves the database of the environment it runs in on localhost.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"dbambassador {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
@@ -172,43 +197,44 @@ def _parser(arguments: Sequence[str], environ: Mapping[str, str]) -> argparse.Ar
     wanted = arguments[:1] if arguments and arguments[0] in COMMANDS else COMMANDS
     for name in wanted:
         module = importlib.import_module(f"dbambassador.commands.{name}")
-        command = commands.add_parser(name, help=module.HELP, description=module.HELP)
-        flags = FLAGS.get(name, ())
-        for flag in flags:
-            _add(command, flag, environ if name in arguments[:1] else {})
+        command = commands.add_parser(
+            name, help=module.HELP, description=_sentence(module.HELP), allow_abbrev=False
+        )
+        for flag in FLAGS.get(name, ()):
+            _add(command, flag)
         module.configure(command)
         command.set_defaults(run=module.run)
     return parser
 
 
-def _add(parser: argparse.ArgumentParser, flag: Flag, environ: Mapping[str, str]) -> None:
-    help_text = f"{flag.help} [{flag.variable}]"
-    default = _from_variable(flag, environ)
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _add(parser: argparse.ArgumentParser, flag: Flag) -> None:
+    variable = f"{flag.variable}, comma-separated" if flag.repeatable else flag.variable
+    help_text = f"{flag.help} [{variable}]"
     if flag.parse is None:
-        parser.add_argument(f"--{flag.name}", action="store_true", default=default, help=help_text)
+        parser.add_argument(f"--{flag.name}", action="store_true", default=argparse.SUPPRESS, help=help_text)
         return
     if flag.default is not None:
-        help_text += f" (default {flag.default})"
+        default = f"{flag.default:g}s" if flag.parse is _duration else flag.default
+        help_text += f" (default {default})"
     parser.add_argument(
         f"--{flag.name}",
         type=_argument(flag.parse),
-        default=None if flag.repeatable else default,
-        action=_Append if flag.repeatable else "store",
+        default=argparse.SUPPRESS,
+        action="append" if flag.repeatable else "store",
         metavar=flag.metavar,
         help=help_text,
     )
-    if flag.repeatable:
-        parser.set_defaults(**{flag.attribute: default})
 
 
-class _Append(argparse.Action):
-    """Collects a repeatable flag; the first one on the command line replaces what the variable says."""
-
-    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-        seen = getattr(namespace, f"_{self.dest}_seen", [])
-        collected = [*seen, values]
-        setattr(namespace, f"_{self.dest}_seen", collected)
-        setattr(namespace, self.dest, collected)
+def _unknown(command: str, argument: str, flags: Sequence[Flag]) -> UsageError:
+    name = argument.partition("=")[0]
+    nearest = get_close_matches(name, [f"--{flag.name}" for flag in flags], n=1)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"dbambassador {command} --help"
+    return UsageError(f"{command}: unknown argument {name!r}", hint=hint)
 
 
 def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -237,20 +263,24 @@ def _from_variable(flag: Flag, environ: Mapping[str, str]) -> Any:
     return values if flag.repeatable else values[0]
 
 
-def _given(arguments: Sequence[str], environ: Mapping[str, str], flags: Sequence[Flag]) -> frozenset[str]:
-    """Which flags were asked for by name, on the command line or by their variable."""
-    named = {argument.split("=", 1)[0] for argument in arguments}
-    return frozenset(flag.name for flag in flags if f"--{flag.name}" in named or environ.get(flag.variable))
-
-
-def _directory(given: Path | None) -> Path:
-    if given is not None:
-        return given
-    present = [Path(path) for path in DEFAULT_DIRECTORIES if Path(path).is_dir()]
-    return present[0] if present else Path(DEFAULT_DIRECTORIES[-1])
+def _default_directory(*, required: bool) -> Path:
+    for path in map(Path, DEFAULT_DIRECTORIES):
+        if path.is_dir():
+            return path
+    if required:
+        system, local = DEFAULT_DIRECTORIES
+        raise UsageError(
+            f"no directory of environment files: there is neither {system} nor ./{local}",
+            hint="--environments DIR names another one",
+        )
+    return Path(DEFAULT_DIRECTORIES[-1])
 
 
 def _tell(error: AmbassadorError) -> None:
-    print(f"dbambassador: {error.message}", file=sys.stderr)
+    problems = error.problems if isinstance(error, InvalidConfiguration) else ()
+    if len(problems) > 1:
+        print(f"dbambassador: {len(problems)} problems", *problems, sep="\n  ", file=sys.stderr)
+    else:
+        print(f"dbambassador: {error.message}", file=sys.stderr)
     if error.hint:
         print(f"  {error.hint}", file=sys.stderr)

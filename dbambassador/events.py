@@ -39,6 +39,13 @@ class Events:
 
 
 @dataclass(frozen=True, slots=True)
+class Started(Event):
+    version: str
+    directory: str
+    """Of the environment files."""
+
+
+@dataclass(frozen=True, slots=True)
 class FactsGathered(Event):
     facts: Facts
     seconds: float

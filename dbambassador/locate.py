@@ -96,7 +96,7 @@ async def locate(request: Request) -> Located:
         selection = select(
             catalogue, facts, requested=request.environment, override_match=request.override_match
         )
-        profile = None if selection.profile is None else _restricted(selection.profile, request.databases)
+        profile = None if selection.profile is None else restricted(selection.profile, request.databases)
         missing = selection.undecided if profile is None else _missing(profile, facts)
         wanted = objects_for(missing, facts) - asked
         asking = question(wanted, facts, str(request.root), request.environ)
@@ -124,7 +124,7 @@ def api_would_be_asked(request: Request, catalogue: Catalogue, facts: Facts) -> 
     selection = select(catalogue, facts, requested=request.environment, override_match=request.override_match)
     missing = selection.undecided
     if selection.profile is not None:
-        missing = _missing(_restricted(selection.profile, request.databases), facts)
+        missing = _missing(restricted(selection.profile, request.databases), facts)
     askable = question(objects_for(missing, facts), facts, str(request.root), request.environ)
     if askable is None:
         return ()
@@ -155,7 +155,8 @@ def _missing(profile: Profile, facts: Facts) -> tuple[str, ...]:
     return tuple(name for name in sorted(needed(profile)) if not usable(facts.get(name), profile))
 
 
-def _restricted(profile: Profile, databases: tuple[str, ...]) -> Profile:
+def restricted(profile: Profile, databases: tuple[str, ...]) -> Profile:
+    """The profile with these databases only; with all of them if none is named. Raises UsageError."""
     known = [database.name for database in profile.databases]
     for name in databases:
         if name not in known:

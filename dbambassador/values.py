@@ -158,3 +158,6 @@ class Choice:
     held_until: float = 0.0
     """Without a target: until when clients wait for one, on trio's clock."""
     why: str = "not decided yet"
+    on_trial: bool = False
+    """The target failed, or was a hot standby, and only the next session can tell whether that is over. The
+    loss before it still counts: should the trial fail, `held_until` is what it was."""

@@ -198,9 +198,10 @@ class Ambassador:
             accepting.cancel_scope.cancel()
 
     async def _drain(self) -> int:
-        """Lets sessions end. Returns: how many had to be cut."""
+        """Turns away who still waits, and lets sessions end. Returns: how many had to be cut."""
         for served in self._databases:
             served.close()
+            await served.hold.close()
         with trio.move_on_after(self._terms.max_sigterm_delay):
             for served in self._databases:
                 await served.ledger.idle()

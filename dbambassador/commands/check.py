@@ -10,10 +10,14 @@ from dbambassador.errors import ExitCode
 from dbambassador.profiles import expectations
 from dbambassador.profiles.catalogue import Catalogue, load
 from dbambassador.profiles.proofs import Finding, Status, prove
-from dbambassador.profiles.wording import listed
+from dbambassador.profiles.table import WIDTH, table
+from dbambassador.profiles.wording import listed, shown
 from dbambassador.settings.schema import Profile
 
 HELP = "validate all environments offline and prove that none can be confused with another"
+
+LONGEST_REQUIREMENT = 48
+"""Characters; the file has all of it."""
 
 MARKS = {
     Status.HOLDS: "ok",
@@ -66,29 +70,30 @@ def report(catalogue: Catalogue, findings: tuple[Finding, ...], *, passed: bool)
 
 def render(catalogue: Catalogue, findings: tuple[Finding, ...]) -> str:
     lines = [f"Environments in {catalogue.directory}"]
-    width = max(len(profile.name) for profile in catalogue.profiles)
-    lines += [
-        f"  {profile.name.ljust(width)}  {_summary(profile, findings)}" for profile in catalogue.profiles
-    ]
+    rows = [_summary(profile, findings) for profile in catalogue.profiles]
+    lines += table(rows, narrowest=WIDTH)
     lines += ["", "What was checked"]
     for finding in findings:
         about = f"{listed(list(finding.environments))}: " if finding.environments else ""
-        lines.append(f"  {MARKS[finding.status].ljust(10)}  {about}{finding.text}")
+        text = about + finding.text
         if finding.example:
             example = ", ".join(f"{name} = {value}" for name, value in finding.example.items())
-            lines.append(f"{' ' * 14}for example where {example}")
+            text += f"; for example where {example}"
+        lines += table([(MARKS[finding.status].ljust(10), text)])
     failed = sum(finding.failed for finding in findings)
     others = sum(finding.status in (Status.NOT_PROVEN, Status.WARNING) for finding in findings)
     return "\n".join([*lines, "", _verdict(failed, others)])
 
 
-def _summary(profile: Profile, findings: tuple[Finding, ...]) -> str:
-    """What this environment is and how it fared, in a few words."""
-    when = "chosen only by name" if profile.match is None else " and ".join(map(str, profile.match))
+def _summary(profile: Profile, findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    """What this environment is, how it fared, and where it is chosen."""
+    when = "only by name"
+    if profile.match is not None:
+        when = " and ".join(shown(str(one), LONGEST_REQUIREMENT) for one in profile.match)
     own = [finding for finding in findings if profile.name in finding.environments]
     failed = sum(finding.failed for finding in own)
     result = f"{failed} failed" if failed else f"{len(own)} to look at" if own else "ok"
-    return f"{profile.kind.value}, priority {profile.priority}: {result}; {when}"
+    return (profile.name, profile.kind.value, f"priority {profile.priority}", result, when)
 
 
 def _verdict(failed: int, others: int) -> str:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import trio
 
 from dbambassador.errors import ExitCode, InvalidConfiguration, Problem, UsageError
-from dbambassador.locate import Request, locate, request_from
+from dbambassador.locate import Request, locate, request_from, restricted
 from dbambassador.profiles import catalogue as catalogues
 from dbambassador.profiles.catalogue import Catalogue
 from dbambassador.profiles.effective import effective, values
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> ExitCode:
 
     Raises:
         InvalidConfiguration: the environment files, or the saved facts, cannot be used.
-        UsageError: a `--set` that is no FACT=VALUE.
+        UsageError: a `--set` that is no FACT=VALUE, a database that the environment does not have.
     """
     supposed = _supposed(options.set_facts)
     request = request_from(options, os.environ)
@@ -63,6 +63,9 @@ def run(options: argparse.Namespace) -> ExitCode:
         _print_effective(options, request.environment)
         return ExitCode.DONE
     catalogue, facts, selection = _located(options, request, catalogue, supposed)
+    if selection.profile is not None:
+        profile = restricted(selection.profile, request.databases)
+        selection = dataclasses.replace(selection, profile=profile)
     if options.effective and selection.profile is not None:
         _print_effective(options, selection.profile.name)
     elif options.json:

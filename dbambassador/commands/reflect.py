@@ -12,6 +12,7 @@ import trio
 from dbambassador.errors import ExitCode, InvalidConfiguration
 from dbambassador.locate import Request, api_would_be_asked, request_from
 from dbambassador.profiles.catalogue import load
+from dbambassador.profiles.table import GAP, WIDTH, short_path, table, whole_commands, wrap
 from dbambassador.reflection import ask_api, saved
 from dbambassador.reflection.api_questions import Object, question
 from dbambassador.reflection.gather import gather
@@ -20,8 +21,8 @@ from dbambassador.values import Fact, Facts, State
 
 HELP = "the facts about where this runs, each with its source"
 
-LONGEST_VALUE = 64
-"""Characters of a value in the table; --json has all of it."""
+LONGEST_VALUE, WIDEST_VALUE = 64, 40
+"""Characters of a value in the table (--json has all of it; a fingerprint has 64), and of its column."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -55,21 +56,36 @@ def run(options: argparse.Namespace) -> ExitCode:
 
 
 def screen(facts: Facts) -> str:
-    """The facts as a table, the absent ones in one line, and what is known of whole families."""
-    rows = [("FACT", "VALUE", "CONFIDENCE", "SOURCE, OR WHY NOT")]
-    for fact in facts:
-        if fact.present:
-            rows.append((fact.name, _cut(fact.value), fact.confidence.name.lower(), fact.source))
-        elif fact.unknown:
-            rows.append((fact.name, "unknown", "", fact.reason))
-    lines = _table(rows)
+    """The facts as a table, then the unknown and the absent ones, and what is known of whole families."""
+    lines = _present(facts)
+    if unknown := [(fact.name, whole_commands(fact.reason)) for fact in facts if fact.unknown]:
+        lines += ["", "Unknown:", *table(unknown)]
     if absent := [fact.name for fact in facts if fact.state is State.ABSENT]:
-        lines += ["", f"Looked for, and absent: {', '.join(absent)}"]
-    lines += ["", "Of all other names:"]
+        lines += ["", *wrap(f"Looked for, and absent: {', '.join(absent)}", WIDTH)]
     families = [_family(facts.families[prefix], facts) for prefix in sorted(facts.families)]
-    lines += _table([("  " + prefix, text) for prefix, text in families])
+    lines += ["", "Of all other names:", *table(families)]
     lines.append("  Whatever none of these lines covers is absent.")
     return "\n".join(lines)
+
+
+def _present(facts: Facts) -> list[str]:
+    """One line for each, and a second one where a long value takes the place of what follows it."""
+    rows = [("FACT", "VALUE", "CONFIDENCE", "SOURCE")]
+    rows += [
+        (fact.name, _cut(fact.value), fact.confidence.name.lower(), short_path(fact.source))
+        for fact in facts
+        if fact.present
+    ]
+    name = max(len(row[0]) for row in rows)
+    value = max(len(row[1]) for row in rows if len(row[1]) <= WIDEST_VALUE)
+    lines = []
+    for row in rows:
+        start = f"{row[0].ljust(name)}{GAP}{row[1].ljust(value)}"
+        if len(row[1]) > value:
+            lines.append(start)
+            start = " " * (name + len(GAP) + value)
+        lines.append(f"{start}{GAP}{row[2].ljust(len(rows[0][2]))}{GAP}{row[3]}")
+    return lines
 
 
 def _family(family: Fact, facts: Facts) -> tuple[str, str]:
@@ -77,7 +93,7 @@ def _family(family: Fact, facts: Facts) -> tuple[str, str]:
     others = "the others are" if known else "all are"
     if family.state is State.ABSENT:
         return f"{family.name}*", f"{others} absent ({family.source})"
-    return f"{family.name}*", f"{others} unknown: {family.reason}"
+    return f"{family.name}*", f"{others} unknown: {whole_commands(family.reason)}"
 
 
 def _would_ask(request: Request, facts: Facts) -> tuple[str, ...] | None:
@@ -102,12 +118,3 @@ def _about_api(wanted_by_person: bool, asked: bool, wanted: Sequence[str] | None
 
 def _cut(value: str) -> str:
     return value if len(value) <= LONGEST_VALUE else value[: LONGEST_VALUE - 1] + "…"
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Aligned columns; the last one runs free."""
-    if not rows:
-        return []
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    widths[-1] = 0
-    return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,13 +16,21 @@ from dbambassador.discovery.resolver import Resolver
 from dbambassador.errors import ExitCode
 from dbambassador.events import Event
 from dbambassador.locate import locate, refusal, request_from
+from dbambassador.profiles.table import GAP, WIDTH, table, wrap
 from dbambassador.settings.schema import Database, HostEndpoint, SrvEndpoint
 from dbambassador.values import Address, Targets
 
 HELP = "the chosen environment's endpoints: each DNS step, TTLs, addresses"
 
-STEP_COLUMNS = ("question", "type", "answer", "server", "time", "TTL")
-ADDRESS_COLUMNS = ("address", "name", "priority", "weight", "zone", "role")
+ADDRESS_COLUMNS = ("address", "priority", "weight", "zone", "role", "name")
+ALWAYS, RANKS = {"address", "name"}, {"priority", "weight"}
+"""Columns that are always shown, and those that are shown where they differ."""
+
+RECORDS = {"A", "AAAA", "CNAME", "SRV"}
+
+INDENT = GAP + GAP
+RANK = re.compile(r" \(priority \d+, weight \d+\)")
+BETWEEN_RECORDS = re.compile(r", (?![^(]*\))")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -107,39 +116,71 @@ def written(endpoint: HostEndpoint | SrvEndpoint) -> str:
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """The report for people."""
-    parts = [f"environment {report['environment']}"]
+    """The report for people: what is the same everywhere is said once, and what says nothing is left out."""
+    steps = [step for database in report["databases"] for step in database["steps"]]
+    asked = {step["server"] for step in steps if step["kind"] in RECORDS} - {"", "cache"}
+    nameserver = asked.pop() if len(asked) == 1 else ""
+    parts = [f"environment {report['environment']}{nameserver and f', nameserver {nameserver}'}"]
     for database in report["databases"]:
         parts += ["", f"{database['name']} ({database['protocol']}): {', '.join(database['endpoints'])}"]
-        parts += _table([STEP_COLUMNS, *map(_step, database["steps"])])
+        parts += _steps(database["steps"], nameserver)
         if database["addresses"]:
-            parts += ["", *_table([ADDRESS_COLUMNS, *map(_address, database["addresses"])])]
+            parts += ["", *_addresses(database["addresses"])]
+        if database["stale"]:
+            parts += ["", "  the last good answer is used: see what failed above"]
         if database["failure"]:
-            parts += ["", f"  {database['failure']}"]
+            parts += ["", *(f"  {line}" for line in wrap(database["failure"], WIDTH - len(GAP)))]
     return "\n".join(parts)
 
 
-def _step(step: Mapping[str, Any]) -> Sequence[str]:
-    ttl = "" if step["ttl_seconds"] is None else f"{step['ttl_seconds']:.0f} s"
+def _steps(steps: Sequence[Mapping[str, Any]], nameserver: str) -> list[str]:
+    """Each question, and below it the answers of each type: long names would push one another off a table."""
+    rows = [_step(step, nameserver) for step in steps]
+    kind = max((len(row[0]) for row in rows), default=0)
+    tail = max((len(row[2]) for row in rows), default=0)
+    room = WIDTH - len(INDENT + GAP + GAP) - kind - tail
+    answers = [_answer(row[1], room) for row in rows]
+    width = max((len(answer[0]) for answer in answers), default=0)
+    lines: list[str] = []
+    question = ""
+    for step, row, answer in zip(steps, rows, answers, strict=True):
+        if step["question"] != question:
+            question = step["question"]
+            lines.append(f"{GAP}{question}")
+        first, *rest = answer
+        lines.append(f"{INDENT}{row[0].ljust(kind)}{GAP}{first.ljust(width)}{GAP}{row[2]}".rstrip())
+        lines += [f"{INDENT}{' ' * kind}{GAP}{line}" for line in rest]
+    return lines
+
+
+def _step(step: Mapping[str, Any], nameserver: str) -> tuple[str, str, str]:
+    """Type, answer, and the rest: time, TTL, and who told, where it was not the one `nameserver`."""
     time = f"{step['seconds'] * 1000:.1f} ms" if step["seconds"] else ""
-    return step["question"], step["kind"], step["answer"], step["server"], time, ttl
+    ttl = "" if step["ttl_seconds"] is None else f"TTL {step['ttl_seconds']:.0f} s"
+    server = "" if step["server"] == nameserver else step["server"]
+    tail = f"{time:>9}{GAP}{ttl:<9}{GAP}{server}".rstrip() if time or ttl else server
+    return step["kind"], step["answer"], tail
 
 
-def _address(address: Mapping[str, Any]) -> Sequence[str]:
+def _answer(answer: str, room: int) -> list[str]:
+    """The records on one line, or each on a further one; priority and weight where they tell them apart."""
+    ranks = RANK.findall(answer)
+    if len(set(ranks)) == 1:
+        answer = RANK.sub("", answer)
+    if len(answer) <= room:
+        return [answer]
+    return ["several records:", *BETWEEN_RECORDS.split(answer)]
+
+
+def _addresses(addresses: Sequence[Mapping[str, Any]]) -> list[str]:
+    rows = [ADDRESS_COLUMNS, *map(_address, addresses)]
+    columns = zip(*rows, strict=True)
+    telling = [column for column in columns if column[0] in ALWAYS or set(column[1:]) - {"", "unknown"}]
+    telling = [column for column in telling if column[0] not in RANKS or len(set(column[1:])) > 1]
+    return table(list(zip(*telling, strict=True)))
+
+
+def _address(address: Mapping[str, Any]) -> tuple[str, ...]:
     dialled = str(Address(address["host"], address["port"]))
-    return (
-        dialled,
-        address["name"],
-        str(address["priority"]),
-        str(address["weight"]),
-        address["zone"],
-        address["role"],
-    )
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    rank = (str(address["priority"]), str(address["weight"]))
+    return (dialled, *rank, address["zone"], address["role"], address["name"])

@@ -8,10 +8,11 @@ import signal
 
 import trio
 
+from dbambassador import __version__
 from dbambassador.ambassador.lifecycle import Ambassador, Terms
 from dbambassador.discovery.nameserver import parse_nameserver
 from dbambassador.errors import AmbassadorError, ExitCode
-from dbambassador.events import Events
+from dbambassador.events import Events, Started
 from dbambassador.locate import request_from
 from dbambassador.observability import stderr
 from dbambassador.observability.logs import Log, threshold
@@ -57,6 +58,7 @@ async def _run(terms: Terms, http: HttpSettings, events: Events) -> ExitCode:
     metrics, recent = Metrics(), Recent(trio.current_time)
     events.subscribe(metrics)
     events.subscribe(recent)
+    events.publish(Started(__version__, str(terms.request.directory)))
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         try:
             async with trio.open_nursery() as nursery:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from typing import Any
@@ -41,10 +42,20 @@ def run(options: argparse.Namespace) -> ExitCode:
                 if options.json:
                     raise
                 shown = f"{error.message}\n"
-            print(CLEAR + shown if sys.stdout.isatty() else shown, end="", flush=True)
+            if sys.stdout.isatty():
+                shown = CLEAR + fitted(shown, os.get_terminal_size(sys.stdout.fileno()))
+            print(shown, end="", flush=True)
             time.sleep(INTERVAL)
     except KeyboardInterrupt:
         return ExitCode.SIGINT
+
+
+def fitted(text: str, size: os.terminal_size) -> str:
+    """As much of the text as a terminal shows: the verdict is at its top, and must not scroll away."""
+    rows = [
+        line if len(line) <= size.columns else f"{line[: size.columns - 1]}…" for line in text.splitlines()
+    ]
+    return "\n".join(rows[: size.lines - 1]) + "\n"
 
 
 def _shown(options: argparse.Namespace) -> str:

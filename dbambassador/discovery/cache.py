@@ -46,6 +46,12 @@ class Cache:
     def __init__(self) -> None:
         self._entries: dict[Question, Entry] = {}
 
+    def over(self, older: Cache) -> Cache:
+        """A new one with the answers of both; to a question that both know, this one's."""
+        joined = Cache()
+        joined._entries = {**older._entries, **self._entries}
+        return joined
+
     def __len__(self) -> int:
         return len(self._entries)
 

@@ -45,11 +45,12 @@ class Resolver:
             UsageError: a nameserver is not an IP address with an optional port.
         """
         self._nameservers = tuple(parse_nameserver(text) for text in nameservers)
-        self._hosts = WatchedFile(root / "etc/hosts", parse_hosts)
-        self._resolv_conf = WatchedFile(root / "etc/resolv.conf", parse_resolv_conf)
+        self._hosts = WatchedFile(root, "/etc/hosts", parse_hosts)
+        self._resolv_conf = WatchedFile(root, "/etc/resolv.conf", parse_resolv_conf)
         self._publish = publish
         self._configuration = ResolvConf()
-        self._search = Search(Lookup(self._configuration, publish))
+        self._lookup = Lookup(self._configuration, publish)
+        self._search = Search(self._lookup)
 
     async def resolve(self, endpoints: Sequence[Endpoint], *, fresh: bool = False) -> Targets:
         """The addresses that the endpoints lead to now, all looked up side by side, within some seconds.
@@ -76,9 +77,12 @@ class Resolver:
         if self._nameservers:
             configuration = replace(configuration, nameservers=self._nameservers)
         if configuration != self._configuration:
-            # What other nameservers answered, or another search list completed, says nothing here.
+            # What other nameservers answered says nothing here, unless these fail altogether: a file that is
+            # being rewritten, or names a dead server, must not take a healthy database away.
+            former = self._lookup.cache.over(self._lookup.former)
             self._configuration = configuration
-            self._search = Search(Lookup(configuration, self._publish))
+            self._lookup = Lookup(configuration, self._publish, former)
+            self._search = Search(self._lookup)
 
     async def _host(self, endpoint: HostEndpoint, fresh: bool) -> Targets:
         name = endpoint.host.removesuffix(".")

@@ -58,6 +58,8 @@ class Search:
             questions = [Question(candidate.lower(), kind) for kind in kinds]
             heard = await self._hear(questions, steps, fresh=fresh)
             verdict = settle(heard, trio.current_time())
+            if verdict.failure and not verdict.usable:
+                verdict = self._recall(questions, heard)
             for entry in verdict.stand_ins:
                 steps += wording.stand_in(entry, trio.current_time())
             if verdict.usable:
@@ -104,6 +106,12 @@ class Search:
             else:
                 steps += wording.steps(entry.answer, cached_for=entry.expires_at - now if cached else None)
         return heard
+
+    def _recall(self, questions: Sequence[Question], heard: Sequence[Heard]) -> Verdict:
+        """The verdict with what was heard under an earlier configuration, where this one's servers fail."""
+        now, former = trio.current_time(), self._lookup.former
+        pairs = zip(questions, heard, strict=True)
+        return settle([Heard(each.entry, former.last_good(question, now)) for question, each in pairs], now)
 
     async def _put(
         self,

@@ -25,6 +25,8 @@ class Hold:
     def __init__(self, choices: Latest[Choice]) -> None:
         self._choices = choices
         self.held = 0
+        self._closing = trio.Event()
+        self._empty = trio.Event()
 
     async def choice(self, client: trio.SocketStream) -> Choice | Refusal | Left:
         """The present choice with its target, as soon as there is one."""
@@ -33,6 +35,8 @@ class Hold:
             return choice
         if self._over(choice):
             return Refusal.NO_TARGET
+        if self._closing.is_set():
+            return Refusal.DRAINING
         if self.held >= MAX_HELD:
             return Refusal.TOO_MANY
         self.held += 1
@@ -40,6 +44,15 @@ class Hold:
             return await self._wait(client)
         finally:
             self.held -= 1
+            if not self.held:
+                self._empty.set()
+
+    async def close(self) -> None:
+        """Nobody waits any more: returns when those who did are on their way to be told of the shutdown."""
+        self._closing.set()
+        if self.held:
+            self._empty = trio.Event()
+            await self._empty.wait()
 
     def _over(self, choice: Choice) -> bool:
         return choice.settled and trio.current_time() >= choice.held_until
@@ -48,9 +61,14 @@ class Hold:
         outcome: Choice | Refusal | Left = Left("closed the connection while it waited")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_when_gone, client, nursery.cancel_scope)
+            nursery.start_soon(self._cancel_when_closing, nursery.cancel_scope)
             outcome = await self._next()
             nursery.cancel_scope.cancel()
-        return outcome
+        return Refusal.DRAINING if isinstance(outcome, Left) and self._closing.is_set() else outcome
+
+    async def _cancel_when_closing(self, scope: trio.CancelScope) -> None:
+        await self._closing.wait()
+        scope.cancel()
 
     async def _next(self) -> Choice | Refusal:
         while True:

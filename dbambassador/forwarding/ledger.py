@@ -45,7 +45,7 @@ class Ledger:
             yield lease
         finally:
             self._leases.discard(lease)
-            if lease.key is not None:
+            if lease.key is not None and self._keys.get(lease.key) is lease:
                 self._keys.pop(lease.key, None)
             self._notify()
 

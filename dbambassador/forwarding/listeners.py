@@ -101,7 +101,8 @@ class Acceptor:
 
     async def _serve(self, client: trio.SocketStream) -> None:
         refusal = Refusal.TOO_MANY if self._limit.reached else None
-        self._limit.clients += 1
+        served = refusal is None
+        self._limit.clients += served
         try:
             if _tuned(client):
                 await Session(self._service, client).run(refusal)
@@ -109,7 +110,7 @@ class Acceptor:
             self._service.publish(SessionCrashed(self._service.database, repr(bug)))
         finally:
             client.socket.close()
-            self._limit.clients -= 1
+            self._limit.clients -= served
 
 
 def _tuned(client: trio.SocketStream) -> bool:

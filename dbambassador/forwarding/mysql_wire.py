@@ -49,7 +49,7 @@ class MysqlWire:
             while True:
                 received = await receive(server)
                 if not received.data:
-                    return NotOpened(Signal.FALTERED, f"{received.reason} before its greeting", hello)
+                    return NotOpened(Signal.FALTERED, f"{received.reason} before its greeting")
                 data += received.data
                 try:
                     packet = mysql.read_packet(data)
@@ -57,9 +57,9 @@ class MysqlWire:
                         continue
                     greeting = mysql.read_greeting(packet.payload)
                 except Malformed as malformed:
-                    return NotOpened(Signal.FALTERED, str(malformed), hello)
+                    return NotOpened(Signal.FALTERED, str(malformed))
                 return self._welcome(client, server, data, greeting, witness)
-        return NotOpened(Signal.FALTERED, f"no greeting in {OPEN_TIMEOUT:g} s", hello)
+        return NotOpened(Signal.FALTERED, f"no greeting in {OPEN_TIMEOUT:g} s")
 
     def _welcome(
         self,
@@ -71,7 +71,9 @@ class MysqlWire:
     ) -> Opened | NotOpened | Denied:
         if isinstance(greeting, mysql.ServerError):
             if greeting.code == mysql.SERVER_SHUTDOWN:
-                return NotOpened(Signal.NOT_READY, greeting.message, Hello())
+                return NotOpened(Signal.NOT_READY, greeting.message)
+            if greeting.code in (mysql.HOST_BLOCKED, mysql.HOST_NOT_PRIVILEGED):
+                return NotOpened(Signal.FALTERED, greeting.message)  # of this host, not of this client
             witness(Seen(rejected=True))
         elif _would_leak(client, server, greeting):
             return Denied(
@@ -90,4 +92,8 @@ def _would_leak(client: trio.SocketStream, server: trio.SocketStream, greeting: 
     """Client libraries send passwords in clear over unix sockets; ours would go on over plain TCP."""
     if client.socket.family != socket.AF_UNIX or greeting.plugin in _CHALLENGE_RESPONSE:
         return False
-    return not ipaddress.ip_address(server.socket.getpeername()[0]).is_loopback
+    try:
+        host = server.socket.getpeername()[0]
+    except OSError:
+        return False  # reset since its greeting: it gets no password either
+    return not ipaddress.ip_address(host).is_loopback

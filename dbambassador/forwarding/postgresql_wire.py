@@ -7,7 +7,6 @@ import trio
 from dbambassador.events import Refusal
 from dbambassador.forwarding.engine import Tapped
 from dbambassador.forwarding.wire import (
-    FAREWELL_TIMEOUT,
     OPEN_TIMEOUT,
     PREAMBLE_TIMEOUT,
     Cancel,
@@ -36,6 +35,8 @@ from dbambassador.protocols.postgresql import (
 from dbambassador.protocols.postgresql_tap import StartupTap
 
 _ENCRYPTION = (Kind.SSL, Kind.GSSENC)
+_ANSWERS = (b"S", b"G", b"N", b"E")
+"""First bytes of a server's answer to a request for encryption."""
 _SQLSTATES = {Refusal.TOO_MANY: TOO_MANY_CONNECTIONS, Refusal.NO_DESCRIPTORS: TOO_MANY_CONNECTIONS}
 
 
@@ -46,78 +47,74 @@ class PostgresqlWire:
         self._writer = writer
 
     async def hello(self, client: trio.SocketStream) -> Hello | Cancel | Left:
-        opening = await _read_opening(client, b"", PREAMBLE_TIMEOUT)
+        hello = Hello()
+        opening = await _opening_of(client, hello)
         if isinstance(opening, Left):
             return opening
         if opening.kind is Kind.CANCEL:
             return Cancel(opening.cancel_key, opening.packet)
-        return Hello(opening.packet + opening.rest)
+        return hello
 
     async def open(
         self, client: trio.SocketStream, server: trio.SocketStream, hello: Hello, witness: Witness
     ) -> Opened | NotOpened | Cancel | Left | Denied:
-        opening = _opening_of(hello)
-        while opening.kind in _ENCRYPTION:
+        opening = await _opening_of(client, hello)
+        while isinstance(opening, Opening) and opening.kind in _ENCRYPTION:
             if opening.rest:
                 # Bytes behind the request would be taken for encrypted ones: CVE-2021-23214.
                 return Left("sent data behind its encryption request")
             answer = await _ask(server, opening.packet, 1)
             if isinstance(answer, str):
-                return NotOpened(Signal.FALTERED, answer, Hello(opening.packet))
+                return NotOpened(Signal.FALTERED, answer)
+            if answer not in _ANSWERS:
+                return NotOpened(
+                    Signal.FALTERED, f"not a PostgreSQL server (its answer begins with {answer!r})"
+                )
             if answer != b"N":  # encrypted from here on, or an error of a server that knows no encryption
                 return Opened(to_client=answer)
-            after_no = await _tell_no(client)
-            if isinstance(after_no, Left):
-                return after_no
-            opening = after_no
-            if opening.kind is Kind.CANCEL:
-                return Cancel(opening.cancel_key, opening.packet)
+            opening = await _tell_no(client, hello)
+        if isinstance(opening, Left):
+            return opening
+        if opening.kind is Kind.CANCEL:
+            return Cancel(opening.cancel_key, opening.packet)
         if opening.kind is Kind.DIRECT_TLS:
             return Opened(to_server=opening.packet)
-        return await self._start(server, opening, witness)
+        return await self._start(server, hello, witness)
 
-    async def _start(
-        self, server: trio.SocketStream, opening: Opening, witness: Witness
-    ) -> Opened | NotOpened:
+    async def _start(self, server: trio.SocketStream, hello: Hello, witness: Witness) -> Opened | NotOpened:
         """Sends the startup packet and reads the server's first message."""
-        hello = Hello(opening.packet + opening.rest)
         data = await _ask(server, hello.data, 16 * 1024)
         while isinstance(data, bytes):
             try:
                 reply = read_reply(data)
             except Malformed as malformed:
-                return NotOpened(Signal.FALTERED, str(malformed), hello)
+                return NotOpened(Signal.FALTERED, str(malformed))
             if reply is not None:
-                return self._welcome(data, reply, hello, witness)
+                return self._welcome(data, reply, witness)
             more = await _ask(server, b"", 16 * 1024)
             data = data + more if isinstance(more, bytes) else more
-        return NotOpened(Signal.FALTERED, data, hello)
+        return NotOpened(Signal.FALTERED, data)
 
-    def _welcome(
-        self, data: bytes, reply: tuple[bytes, bytes], hello: Hello, witness: Witness
-    ) -> Opened | NotOpened:
+    def _welcome(self, data: bytes, reply: tuple[bytes, bytes], witness: Witness) -> Opened | NotOpened:
         kind, body = reply
         if kind == b"E":
             error = read_error(body)
             if error.sqlstate == CANNOT_CONNECT_NOW:
-                return NotOpened(Signal.NOT_READY, error.message, hello)
+                return NotOpened(Signal.NOT_READY, error.message)
             witness(Seen(rejected=True))
             return Opened(to_client=data)
         tap = _Tap(self._writer, witness)
         first = tap(data)
         if first.refuse:
-            return NotOpened(Signal.ANSWERED, "a hot standby", hello)
+            return NotOpened(Signal.ANSWERED, "a hot standby")
         return Opened(to_client=first.forward, tap=None if first.done else tap)
 
     async def refuse(self, client: trio.SocketStream, hello: Hello, refusal: Refusal, why: str) -> None:
-        opening = _opening_of(hello)
-        while opening.kind in _ENCRYPTION:
+        opening = await _opening_of(client, hello)
+        while isinstance(opening, Opening) and opening.kind in _ENCRYPTION:
             # An error in place of the answer would lose its SQLSTATE, and libpq would not try its next host.
-            after_no = await _tell_no(client)
-            if isinstance(after_no, Left):
-                return
-            opening = after_no
-        if opening.kind is Kind.STARTUP:
+            opening = await _tell_no(client, hello)
+        if isinstance(opening, Opening) and opening.kind is Kind.STARTUP:
             sqlstate = _SQLSTATES.get(refusal, CANNOT_CONNECT_NOW)
             await farewell(client, error_response(sqlstate, f"dbambassador: {refusal.value}", why))
 
@@ -145,17 +142,12 @@ class _Tap:
         return Tapped(passage.forward, passage.done)
 
 
-def _opening_of(hello: Hello) -> Opening:
-    opening = read_opening(hello.data)
-    assert opening is not None, "a hello holds a whole opening"
-    return opening
-
-
-async def _read_opening(client: trio.SocketStream, data: bytes, timeout: float) -> Opening | Left:
-    with trio.move_on_after(timeout):
+async def _opening_of(client: trio.SocketStream, hello: Hello) -> Opening | Left:
+    """The packet that the client's hello begins with, once it is whole."""
+    with trio.move_on_after(PREAMBLE_TIMEOUT):
         while True:
             try:
-                opening = read_opening(data)
+                opening = read_opening(hello.data)
             except Malformed as malformed:
                 return Left(str(malformed))
             if opening is not None:
@@ -163,17 +155,18 @@ async def _read_opening(client: trio.SocketStream, data: bytes, timeout: float) 
             received = await receive(client)
             if not received.data:
                 return Left(received.reason)
-            data += received.data
-    return Left(f"said nothing for {timeout:g} s")
+            hello.data += received.data
+    return Left(f"said nothing for {PREAMBLE_TIMEOUT:g} s")
 
 
-async def _tell_no(client: trio.SocketStream) -> Opening | Left:
+async def _tell_no(client: trio.SocketStream, hello: Hello) -> Opening | Left:
     """Refuses encryption, and reads what the client asks next."""
     try:
         await client.send_all(b"N")
     except trio.BrokenResourceError:
         return Left("closed the connection")
-    return await _read_opening(client, b"", FAREWELL_TIMEOUT + PREAMBLE_TIMEOUT)
+    hello.data = b""
+    return await _opening_of(client, hello)
 
 
 async def _ask(server: trio.SocketStream, question: bytes, limit: int) -> bytes | str:

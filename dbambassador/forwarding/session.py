@@ -20,24 +20,37 @@ from dbambassador.forwarding.descriptors import Descriptors
 from dbambassador.forwarding.engine import Engine, How, Link
 from dbambassador.forwarding.hold import Hold
 from dbambassador.forwarding.ledger import Lease, Ledger
-from dbambassador.forwarding.wire import Cancel, Denied, Hello, Left, NotOpened, Opened, Seen, Wire, Witness
+from dbambassador.forwarding.wire import (
+    FAREWELL_TIMEOUT,
+    Cancel,
+    Denied,
+    Hello,
+    Left,
+    NotOpened,
+    Opened,
+    Seen,
+    Wire,
+    Witness,
+)
 from dbambassador.health.evidence import Evidence, Role, Signal, of_failed_dial
 from dbambassador.health.judge import Judge
 from dbambassador.transport.dial import Outcome, dial
 from dbambassador.values import Address, Choice
 
-MAX_ATTEMPTS = 5
+MAX_FAILURES = 5
 """Failed attempts after which a client is told. A failover takes one or two; more are a server that passes
-its checks and still drops sessions, which another attempt would not cure."""
+its checks and still drops sessions, which another attempt would not cure. Attempts at a target on trial are
+not counted: they are bounded by the hold."""
 CANCEL_TIMEOUT = 10.0
 """Seconds for the server to take a cancel request; it closes as soon as it has sent the signal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The attempt failed before the client saw anything: another decision is wanted."""
+    """The attempt ended before the client saw anything: another decision is wanted."""
 
-    hello: Hello
+    failed: bool = False
+    """At its server; otherwise the decision it followed was overtaken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +89,8 @@ class Session:
                 await self._serve(hello)
 
     async def _serve(self, hello: Hello) -> None:
-        for _ in range(MAX_ATTEMPTS):
+        failures = 0
+        while failures < MAX_FAILURES:
             choice = await self._service.hold.choice(self._client)
             if isinstance(choice, Left):
                 self._left(choice)
@@ -85,11 +99,10 @@ class Session:
                 await self._refuse(hello, choice, self._service.judge.choices.value.why)
                 return
             result = await self._attempt(hello, choice)
-            if isinstance(result, Again):
-                hello = result.hello
-                continue
-            await self._conclude(hello, result)
-            return
+            if not isinstance(result, Again):
+                await self._conclude(hello, result)
+                return
+            failures += result.failed and not choice.on_trial
         await self._refuse(hello, Refusal.NO_TARGET, "the server passes its checks but drops sessions")
 
     async def _conclude(self, hello: Hello, result: Cancel | Left | Denied | Refusal | None) -> None:
@@ -109,8 +122,8 @@ class Session:
         service = self._service
         await service.ledger.admission(choice.epoch)
         if service.judge.choices.value.epoch != choice.epoch:
-            return Again(hello)
-        result: Again | Cancel | Left | Denied | Refusal | None = Again(hello)
+            return Again()
+        overtaken: Again | None = Again()
         with service.ledger.lease(choice.epoch, address) as lease, lease.scope:
             dialled = await dial(address)
             service.publish(DialEnded(service.database, address, dialled.outcome.value, dialled.seconds))
@@ -119,26 +132,29 @@ class Session:
                     service.descriptors.exhausted()
                     return Refusal.NO_DESCRIPTORS
                 self._observe(of_failed_dial(address, dialled, Signal.FALTERED))
-                return Again(hello)
+                return Again(failed=True)
             service.descriptors.sufficed()
             with dialled.socket:
-                result = await self._open(hello, lease, trio.SocketStream(dialled.socket))
-        return result
+                server = trio.SocketStream(dialled.socket)
+                opened = await self._open(hello, lease, server)
+                if not isinstance(opened, Opened):
+                    return opened
+                overtaken = None  # evicted from here on, the client must begin anew by itself
+                link = Link(self._client, server, opened.to_server, opened.to_client, opened.tap)
+                await self._relay(lease, link)
+        return overtaken
 
     async def _open(
         self, hello: Hello, lease: Lease, server: trio.SocketStream
-    ) -> Again | Cancel | Left | Denied | None:
+    ) -> Opened | Again | Cancel | Left | Denied:
         service = self._service
         opened = await service.wire.open(self._client, server, hello, self._witness(lease))
         if isinstance(opened, NotOpened):
             self._observe(Evidence(lease.address, opened.signal, opened.detail))
-            return Again(opened.hello)
-        if not isinstance(opened, Opened):
-            return opened
-        if opened.to_client or opened.tap:
+            return Again(failed=opened.signal is Signal.FALTERED)
+        if isinstance(opened, Opened) and not opened.to_server:
             self._observe(Evidence(lease.address, Signal.ANSWERED, "takes sessions"))
-        await self._relay(lease, Link(self._client, server, opened.to_server, opened.to_client, opened.tap))
-        return None
+        return opened
 
     async def _relay(self, lease: Lease, link: Link) -> None:
         service, address, started = self._service, lease.address, trio.current_time()
@@ -196,7 +212,10 @@ class Session:
 
     async def _refuse(self, hello: Hello, refusal: Refusal, why: str) -> None:
         self._service.publish(ClientRefused(self._service.database, refusal, why))
-        await self._service.wire.refuse(self._client, hello, refusal, why)
+        with trio.CancelScope() as last_words:
+            if refusal is Refusal.DRAINING:  # the end of the process waits for them
+                last_words.shield, last_words.deadline = True, trio.current_time() + FAREWELL_TIMEOUT
+            await self._service.wire.refuse(self._client, hello, refusal, why)
 
     def _left(self, left: Left) -> None:
         self._service.publish(ClientLeft(self._service.database, left.reason))

@@ -21,9 +21,12 @@ FAREWELL_TIMEOUT = 2.0
 """Seconds for a refused client to take its error."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hello:
-    """A client that wants a session, and its bytes so far."""
+    """A client that wants a session, and what it said so far that no server has taken.
+
+    `open` and `refuse` keep it up to date: an attempt may be cut short at any moment, and another begun.
+    """
 
     data: bytes = b""
 
@@ -68,8 +71,6 @@ class NotOpened:
 
     signal: Signal
     detail: str
-    hello: Hello
-    """What the client wants by now."""
 
 
 @dataclass(frozen=True, slots=True)

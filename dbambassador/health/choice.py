@@ -41,8 +41,8 @@ class Standing:
     """The present choice, and what the next one must remember of it."""
 
     choice: Choice
-    lost_at: float
-    """Since when no address is usable; meaningless while one is."""
+    lost_at: float | None
+    """Since when no address is usable but on trial; None while one is."""
     active: Target | None = None
     """Whose sessions are alive: the chosen one, or the last one while it takes no new sessions."""
     omitted_at: float | None = None
@@ -96,12 +96,16 @@ def _has_role(record: Record, database: Database) -> bool:
 
 
 def _candidates(situation: Situation) -> list[Target]:
-    """Usable targets, best first: by priority, an untried one last, else in the order of discovery."""
+    """Usable targets, best first: by priority, one on trial last, else in the order of discovery."""
     usable = [target for target in situation.targets.targets if _may_serve(target, situation)]
-    half_open = State.HALF_OPEN
-    return sorted(
-        usable, key=lambda target: (situation.records[target.address].state is half_open, target.priority)
-    )
+    return sorted(usable, key=lambda target: (_on_trial(target, situation), target.priority))
+
+
+def _on_trial(target: Target, situation: Situation) -> bool:
+    """True where only the next session can tell whether the target is of use."""
+    record = situation.records[target.address]
+    writer = situation.database.target_session_attrs is not TargetSessionAttrs.ANY
+    return record.state is State.HALF_OPEN or (writer and record.role_outdated)
 
 
 def _better_to_come(best: Target, situation: Situation) -> bool:
@@ -120,15 +124,17 @@ def _serve(standing: Standing, target: Target, situation: Situation) -> Standing
     epoch = standing.choice.epoch if same else standing.choice.epoch + 1
     record = situation.records[target.address]
     why = f"{target.address} is {record.state.value}"
-    choice = Choice(epoch, target, True, 0.0, why)
-    return Standing(choice, standing.lost_at, target, standing.omitted_at if same else None)
+    on_trial = _on_trial(target, situation)
+    choice = Choice(epoch, target, True, 0.0, why, on_trial)
+    lost_at = standing.lost_at if on_trial else None
+    return Standing(choice, lost_at, target, standing.omitted_at if same else None)
 
 
 def _without(standing: Standing, situation: Situation) -> Standing:
     active, epoch = standing.active, standing.choice.epoch
     if active is not None and _sessions_must_end(active, situation):
         active, epoch = None, epoch + 1
-    lost_at = situation.now if standing.choice.target is not None else standing.lost_at
+    lost_at = situation.now if standing.lost_at is None else standing.lost_at
     settled = situation.now >= lost_at + SETTLE_LIMIT or (
         situation.targets.asked_at >= lost_at and not _unchecked(situation)
     )

@@ -8,10 +8,10 @@ import trio
 
 from dbambassador.discovery.refresher import Refresher
 from dbambassador.events import AddressChanged, CheckBlocked, ChoiceChanged, ProbeEnded, Publish
-from dbambassador.health.choice import Situation, Standing, choose, wants_answer
+from dbambassador.health.choice import PREFERENCE_DELAY, Situation, Standing, choose, wants_answer
 from dbambassador.health.evidence import Evidence, Role, Signal
 from dbambassador.health.probes import Blocked, probe
-from dbambassador.health.states import DOUBTFUL, Record, after, without_role
+from dbambassador.health.states import DOUBTFUL, Record, State, after, without_role
 from dbambassador.latest import Latest
 from dbambassador.settings.schema import Check, Database
 from dbambassador.values import Address, Choice
@@ -133,7 +133,7 @@ class Judge:
             now = trio.current_time()
             for record in self.records:
                 self._tend_record(record, now, nursery)
-            if not self._standing.choice.settled:
+            if self._standing.choice.target is None:
                 self._decide()
             with trio.move_on_at(self._next_due(now)):
                 await self._wake.wait()
@@ -164,6 +164,8 @@ class Judge:
         ]
         if not self._standing.choice.settled:
             times.append(now + FAST_INTERVAL)
+        preferred = [record.since + PREFERENCE_DELAY for record in self.records if record.state is State.NEW]
+        times += [time for time in preferred if time > now]
         return min(times, default=now + INTERVAL)
 
     async def _check(self, address: Address) -> None:

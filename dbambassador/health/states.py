@@ -70,19 +70,26 @@ class Record:
     state: State = State.NEW
     role: Role = Role.UNKNOWN
     role_seen_at: float = 0.0
+    """Zero where none was seen since it last failed."""
     why: str = "not checked yet"
 
     @property
     def usable(self) -> bool:
         return self.state in USABLE
 
+    @property
+    def role_outdated(self) -> bool:
+        """A role was seen, and is too old to believe."""
+        return self.role is Role.UNKNOWN and self.role_seen_at > 0
+
 
 def after(record: Record, evidence: Evidence, now: float) -> Record:
     """The record once the evidence is in. A server that failed may come back in another role."""
     state = TRANSITIONS.get((record.state, evidence.signal), record.state)
     if state is not record.state:
-        role = Role.UNKNOWN if state is State.DOWN else record.role
-        record = replace(record, state=state, since=now, why=evidence.detail, role=role)
+        record = replace(record, state=state, since=now, why=evidence.detail)
+        if state is State.DOWN:
+            record = replace(record, role=Role.UNKNOWN, role_seen_at=0.0)
     if evidence.role is Role.STANDBY or evidence.role not in (Role.UNKNOWN, record.role):
         record = replace(record, role=evidence.role, role_seen_at=now)
     return record

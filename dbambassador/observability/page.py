@@ -18,7 +18,9 @@ STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; padding: .2rem .8rem .2rem 0; vertical-align: top; overflow-wrap: anywhere }
+th, td { text-align: left; padding: .2rem .8rem .2rem 0; vertical-align: top }
+td:first-child { white-space: nowrap }
+td:nth-child(2), td:last-child { overflow-wrap: anywhere }
 th { font-weight: 600; border-bottom: 1px solid }
 .chosen { font-weight: 600 }
 .path { font-size: 1.1rem }

@@ -75,8 +75,11 @@ def _of_the_process(event: Event) -> Phrase | None:
                 "seconds": round(seconds, 3),
             }
             return Phrase(Level.INFO, text, fields)
+        case events.Started(version, directory):
+            text = f"dbambassador {version}, environments from {directory}"
+            return Phrase(Level.INFO, text, {"version": version, "directory": directory})
         case events.EnvironmentChosen(environment, kind, directory, why):
-            text = f"environment {environment} ({kind}) from {directory}: {why}"
+            text = f"environment {environment} ({kind}): {why}"
             fields = {"environment": environment, "kind": kind, "directory": directory, "why": why}
             return Phrase(Level.INFO, text, fields)
         case events.SelectionAwaited(missing, reason, retry_in):

@@ -10,24 +10,37 @@ from datetime import UTC, datetime
 DESCRIPTOR = 2
 
 
+_torn = False
+"""The last line lost its end, newline included."""
+
+
 def write(line: str) -> None:
     """Writes a line to standard error, or drops it.
 
     Dropped where the reader is gone or does not read: a full pipe would block the only thread of the
-    process. A pipe that polls writable takes PIPE_BUF (4096) bytes at once (pipe(7)); our lines are shorter
-    as a rule, and a longer one may wait for its reader. Past Python's buffer, which would try once more at
-    exit and change the exit code.
+    process. A pipe that polls writable takes PIPE_BUF (4096) bytes at once (pipe(7)); so a longer line goes
+    in pieces, and may lose its end. Past Python's buffer, which would try once more at exit and change the
+    exit code.
     """
+    global _torn
     if sys.__stderr__ is None:
         return  # started without one: by now the number may belong to a database connection
+    data = (("\n" if _torn else "") + line).encode("utf-8", "backslashreplace")
+    sent = 0
     try:
-        poll = select.poll()
-        poll.register(DESCRIPTOR, select.POLLOUT)
-        ready = poll.poll(0)
-        if ready and ready[0][1] & select.POLLOUT and not ready[0][1] & (select.POLLERR | select.POLLHUP):
-            os.write(DESCRIPTOR, line.encode("utf-8", "backslashreplace"))
+        while sent < len(data) and _is_read():
+            sent += os.write(DESCRIPTOR, data[sent : sent + select.PIPE_BUF])
     except OSError:
         pass
+    if sent:
+        _torn = sent < len(data)
+
+
+def _is_read() -> bool:
+    poll = select.poll()
+    poll.register(DESCRIPTOR, select.POLLOUT)
+    ready = poll.poll(0)
+    return bool(ready) and ready[0][1] & (select.POLLOUT | select.POLLERR | select.POLLHUP) == select.POLLOUT
 
 
 def local_time() -> datetime:

@@ -63,12 +63,12 @@ def token(fact: Fact) -> Token | None:
 
 
 def believed(facts: Facts) -> Callable[[str], Token | None]:
-    """Every known fact at its value, hints too: for a forbid, and for a match outside production."""
+    """Every known fact at its value, hints too: outside production."""
     return lambda key: token(facts.get(key))
 
 
 def proven(facts: Facts) -> Callable[[str], Token | None]:
-    """A hint counts as unknown: for a production environment's match."""
+    """A hint counts as unknown: for production, where it may neither fulfil a match nor lift a forbid."""
 
     def known(key: str) -> Token | None:
         fact = facts.get(key)
@@ -77,9 +77,14 @@ def proven(facts: Facts) -> Callable[[str], Token | None]:
     return known
 
 
+def trusted(profile: Profile, facts: Facts) -> Callable[[str], Token | None]:
+    """What counts as known for this profile."""
+    return proven(facts) if profile.production else believed(facts)
+
+
 def candidate(profile: Profile, facts: Facts, domains: Domains) -> Candidate:
     """A profile against facts. One without a match never stands: it is chosen only by name."""
-    known = proven(facts) if profile.production else believed(facts)
+    known = trusted(profile, facts)
     match = None if profile.match is None else conjunction(profile.match, known, domains)
     forbidding = forbid(profile, facts, domains)
     return Candidate(
@@ -105,4 +110,4 @@ def _falls(match: Restriction | None, forbid: Restriction | None, domains: Domai
 
 def forbid(profile: Profile, facts: Facts, domains: Domains) -> Restriction | None:
     """What is still asked for the forbid to hold; None if it cannot hold (an empty forbid never does)."""
-    return conjunction(profile.forbid, believed(facts), domains) if profile.forbid else None
+    return conjunction(profile.forbid, trusted(profile, facts), domains) if profile.forbid else None

@@ -8,6 +8,9 @@ from typing import Any
 from dbambassador.settings.decoding import Merged
 from dbambassador.settings.tree import Scalar, described, leaves
 
+WIDEST_VALUE = 32
+"""Columns that values are padded to at most: a fingerprint moves its own origin aside, not everyone's."""
+
 
 def effective(environment: Merged) -> str:
     """One line for each value: its path, the value, and file and line where it was written."""
@@ -15,8 +18,9 @@ def effective(environment: Merged) -> str:
         (row["path"], row["value"], f"{posixpath.basename(row['file'])}:{row['line']}")
         for row in values(environment)
     ]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
-    lines = [f"{path.ljust(widths[0])}  {value.ljust(widths[1])}  # {origin}" for path, value, origin in rows]
+    width = max((len(row[0]) for row in rows), default=0)
+    ordinary = max((len(row[1]) for row in rows if len(row[1]) <= WIDEST_VALUE), default=0)
+    lines = [f"{path.ljust(width)}  {value.ljust(ordinary)}  # {origin}" for path, value, origin in rows]
     return "\n".join([f"Environment {environment.name}, merged over the defaults", *lines])
 
 

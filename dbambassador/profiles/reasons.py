@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from dbambassador.profiles.candidates import believed, candidate, proven
+from dbambassador.profiles.candidates import candidate, trusted
 from dbambassador.profiles.conditions import Domains, Token, conjunction
 from dbambassador.profiles.wording import found
 from dbambassador.settings.schema import Profile, Requirement
@@ -39,7 +39,7 @@ class Reason:
 
 
 def reason(profile: Profile, facts: Facts, domains: Domains, *, chosen: bool) -> Reason:
-    known = proven(facts) if profile.production else believed(facts)
+    known = trusted(profile, facts)
     status = Status.CHOSEN if chosen else _status(profile, facts, domains)
     requirement: Requirement | None = None
     proof_needed = False
@@ -51,7 +51,7 @@ def reason(profile: Profile, facts: Facts, domains: Domains, *, chosen: bool) ->
             requirement = _first_open(profile.match or (), known, domains)
             proof_needed = profile.production
         case Status.FORBIDDEN | Status.MAY_BE_FORBIDDEN:
-            requirement = _first_open(profile.forbid, believed(facts), domains) or profile.forbid[0]
+            requirement = _first_open(profile.forbid, known, domains) or profile.forbid[0]
     if requirement is None:
         return Reason(profile.name, status, "", "", profile.priority, profile.kind.value)
     text = found(facts.get(requirement.key), proof_needed=proof_needed)

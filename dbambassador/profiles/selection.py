@@ -3,8 +3,8 @@
 An environment is chosen only if it would be chosen whatever the unknown facts turn out to be.
 
 Among the environments that stand, the highest priority wins; a tie chooses none; and where a production
-environment and another both stand, none is chosen, whatever their priorities. For a production environment's
-match a hint counts as unknown; every forbid takes a hint at its value.
+environment and another both stand, none is chosen, whatever their priorities. For production a hint counts as
+unknown: it can neither fulfil a match nor lift a forbid. Other environments take a hint at its value.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class StartupTap:
             if self._holding and self._standby is False:
                 self._holding = self._hold_back = False
                 forward += self._release()
-            if over or self._standby:
+            if over or (self._hold_back and self._standby):
                 return self._finish(forward)
         if self._seen > MAX_STARTUP_REPLY or self._lost:
             return self._finish(forward)

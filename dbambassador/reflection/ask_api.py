@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import trio
 
@@ -28,6 +29,8 @@ COMMAND = (sys.executable, "-P", "-m", "dbambassador.reflection.kubernetes_api")
 # What an interpreter needs to start where it is installed in an unusual place. Nothing else is handed on: no
 # proxies, no secrets of the application.
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "SYSTEMROOT")
+
+_PACKAGE_PLACE = str(Path(__file__).parents[2])
 
 
 async def ask(question: Question, *, deadline: float = DEADLINE) -> Findings:
@@ -86,7 +89,10 @@ async def _run(request: bytes, answer: bytearray) -> int | None:
 
 def _environ() -> dict[str, str]:
     environ = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    # The first entry is the working directory after `python -m`: not to be searched by what reads the token.
+    # Where the package itself lies there, it comes last and hides nothing.
+    path = sys.path[0 if sys.flags.safe_path else 1 :]
+    environ["PYTHONPATH"] = os.pathsep.join(place for place in (*path, _PACKAGE_PLACE) if place)
     return environ
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import re
 
-_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----\s(.*?)-----END CERTIFICATE-----", re.DOTALL)
+_BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 
 
 class NoCertificate(ValueError):
@@ -21,9 +20,12 @@ def fingerprints(pem: bytes) -> tuple[str, ...]:
         NoCertificate: none is in there, or a block is not the DER of one.
     """
     found: dict[str, None] = {}
-    for block in _BLOCK.finditer(pem):
+    for block in pem.split(_BEGIN)[1:]:
+        body, end, _ = block.partition(_END)
+        if not end:
+            raise NoCertificate("a certificate block without an end")
         try:
-            der = base64.b64decode(b"".join(block[1].split()), validate=True)
+            der = base64.b64decode(b"".join(body.split()), validate=True)
         except binascii.Error:
             raise NoCertificate("a certificate block that is not base64") from None
         if not _is_sequence(der):

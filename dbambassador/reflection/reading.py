@@ -46,7 +46,7 @@ class Files:
 
     def look(self, path: str) -> Reading:
         """Whether something is at `path`, without opening it."""
-        place = self._place(path)
+        place = self.place(path)
         if isinstance(place, Reading):
             return place
         try:
@@ -57,7 +57,7 @@ class Files:
 
     def read(self, path: str, limit: int = MAX_BYTES) -> Reading:
         """The whole of a regular file of at most `limit` bytes; anything else at `path` is unknown."""
-        place = self._place(path)
+        place = self.place(path)
         if isinstance(place, Reading):
             return place
         try:
@@ -90,7 +90,7 @@ class Files:
         pending = [""]
         while pending and len(found) < MAX_NAMES:
             below = pending.pop()
-            place = self._place(f"{path}/{below}")
+            place = self.place(f"{path}/{below}")
             if isinstance(place, Reading):
                 continue
             try:
@@ -107,8 +107,10 @@ class Files:
                 continue
         return tuple(sorted(found[:MAX_NAMES]))
 
-    def _place(self, path: str) -> str | Reading:
+    def place(self, path: str) -> str | Reading:
         """Where `path` is on this machine: symbolic links lead within the root, as chroot(2) would have them.
+
+        A `Reading` where they lead in a circle.
 
         A container's own file system links /var/run to /run; followed by the kernel, that would be this
         machine's /run.

@@ -34,7 +34,7 @@ class Outcome(Enum):
     """No descriptor or local port left: says nothing about the address."""
 
 
-_LOCAL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN}
+_LOCAL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN}
 _OUTCOMES = {
     errno.ECONNREFUSED: Outcome.REFUSED,
     errno.ECONNRESET: Outcome.RESET,
@@ -80,7 +80,7 @@ async def dial(address: Address, timeout: float = DIAL_TIMEOUT) -> Dialled:
         tune(connection)
     except OSError as error:
         connected = False
-        return Dialled(_outcome(error), None, describe(error), trio.current_time() - started)
+        return Dialled(_outcome(error, address), None, describe(error), trio.current_time() - started)
     finally:
         if connection is not None and not connected:
             connection.close()
@@ -113,7 +113,22 @@ def broken(error: trio.BrokenResourceError) -> str:
     return describe(error.__cause__) if isinstance(error.__cause__, OSError) else "connection broken"
 
 
-def _outcome(error: OSError) -> Outcome:
-    if error.errno in _LOCAL:
+def _outcome(error: OSError, address: Address) -> Outcome:
+    if error.errno in _LOCAL or (error.errno == errno.EADDRNOTAVAIL and _has_way_to(address)):
         return Outcome.EXHAUSTED
     return _OUTCOMES.get(error.errno or 0, Outcome.UNREACHABLE)
+
+
+def _has_way_to(address: Address) -> bool:
+    """True if this host has an address to reach that one from, as it has none where IPv6 is switched off.
+
+    For TCP, Linux says the same when only its ports are used up; of UDP it has others, and connecting sends
+    nothing.
+    """
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as trial:
+            trial.connect((address.host, address.port))
+    except OSError:
+        return False
+    return True

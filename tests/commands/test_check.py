@@ -45,7 +45,7 @@ def test_a_failed_proof_exits_with_1_and_an_example(
         "FAILS       kubernetes-on-prem and kubernetes-staging: a production environment and another"
         in printed
     )
-    assert "for example where dbambassador.k8s.ca.sha256 = replace-with" in printed
+    assert "for example where dbambassador.k8s.ca.sha256 = replace-with" in " ".join(printed.split())
     assert "expect[" in printed
 
 

@@ -4,11 +4,13 @@ import json
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 
 from dbambassador.cli import main
+from dbambassador.commands import resolve
 from dbambassador.errors import ExitCode
 from tests.testbed.dns import Knot, free_port, knot
 
@@ -61,17 +63,85 @@ def arguments(tmp_path: Path, server: Knot) -> list[str]:
 def test_shows_steps_and_addresses_to_people(arguments: list[str], server: Knot, capsys: Capture) -> None:
     assert main([*arguments, "--database=orders"]) == ExitCode.DONE
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "environment shop"
+    assert lines[0] == f"environment shop, nameserver {server.address}"
     assert lines[2] == "orders (postgresql): orders.db.test:5432"
-    assert lines[3].split() == ["question", "type", "answer", "server", "time", "TTL"]
-    alias, address = lines[4].split(), lines[5].split()
-    assert alias == ["orders.db.test", "CNAME", "primary.db.test", str(server.address), "20", "s"]
-    assert address[:4] == ["primary.db.test", "A", "10.0.0.7", str(server.address)]
-    assert address[5:] == ["ms", "5", "s"]
-    assert lines[6].split()[:4] == ["primary.db.test", "AAAA", "no", "data"]
-    assert lines[8].split() == ["address", "name", "priority", "weight", "zone", "role"]
-    assert lines[9].split() == ["10.0.0.7:5432", "orders.db.test", "0", "1", "unknown"]
-    assert len(lines) == 10
+    assert lines[3] == "  orders.db.test"
+    assert lines[4].split() == ["CNAME", "primary.db.test", "TTL", "20", "s"]
+    assert lines[5] == "  primary.db.test"
+    address = lines[6].split()
+    assert address[:2] == ["A", "10.0.0.7"]
+    assert address[3:] == ["ms", "TTL", "5", "s"]
+    assert lines[7].split()[:3] == ["AAAA", "no", "data"]
+    assert lines[9].split() == ["address", "name"]
+    assert lines[10].split() == ["10.0.0.7:5432", "orders.db.test"]
+    assert len(lines) == 11
+
+
+LONG = "a-service-with-a-long-name.a-namespace-with-a-long-name.svc.cluster.local"
+
+
+def step(kind: str, answer: str, server: str = "10.0.0.10:53") -> dict[str, Any]:
+    return {
+        "question": LONG,
+        "kind": kind,
+        "answer": answer,
+        "server": server,
+        "ttl_seconds": 30.0,
+        "seconds": 0.001,
+    }
+
+
+def report(steps: list[dict[str, Any]], *addresses: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "environment": "shop",
+        "databases": [
+            {
+                "name": "orders",
+                "protocol": "postgresql",
+                "endpoints": ["srv:_postgresql._tcp.orders"],
+                "steps": steps,
+                "addresses": list(addresses),
+                "stale": False,
+                "failure": "",
+            }
+        ],
+    }
+
+
+def address(host: str, **changes: Any) -> dict[str, Any]:
+    plain = {"port": 5432, "name": LONG, "priority": 0, "weight": 1, "zone": "", "role": "unknown"}
+    return {"host": host, **plain, **changes}
+
+
+def test_priorities_and_weights_are_shown_where_they_differ() -> None:
+    two = "a.test:1 (priority 1, weight 5), b.test:2 (priority 2, weight 5)"
+    ranked = resolve.render(report([step("SRV", two)], address("10.0.0.1", priority=1), address("10.0.0.2")))
+    assert two in ranked
+    assert ranked.splitlines()[-3].split() == ["address", "priority", "name"]
+    plain = resolve.render(
+        report([step("SRV", two.replace("priority 2", "priority 1"))], address("10.0.0.1"))
+    )
+    assert "a.test:1, b.test:2" in plain
+    assert "priority" not in plain
+
+
+def test_a_zone_and_whoever_else_told_are_shown() -> None:
+    steps = [step("SRV", "a.test:1"), step("A", "10.0.0.1", "cache"), step("A", "10.0.0.2", "10.0.0.11:53")]
+    text = resolve.render(report(steps, address("10.0.0.1", zone="hall-a"), address("10.0.0.2")))
+    assert text.splitlines()[0] == "environment shop"
+    assert [line.split()[-1] for line in text.splitlines()[4:7]] == ["10.0.0.10:53", "cache", "10.0.0.11:53"]
+    assert text.splitlines()[-2].split() == ["10.0.0.1:5432", "hall-a", LONG]
+
+
+def test_long_names_and_many_records_fit_a_hundred_columns() -> None:
+    records = [
+        f"orders-{number}.orders.shop.svc.cluster.local:5432 (priority {number}, weight 1)"
+        for number in "123"
+    ]
+    steps = [step("SRV", ", ".join(records)), step("A", "10.0.0.1")]
+    lines = resolve.render(report(steps, address("10.0.0.1"))).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert [line.strip() for line in lines[5:8]] == records
 
 
 def test_json_keeps_to_its_schema(arguments: list[str], server: Knot, capsys: Capture) -> None:
@@ -116,7 +186,8 @@ def test_a_nameserver_that_is_not_there_is_named(arguments: list[str], server: K
     nobody = f"127.0.0.1:{free_port()}"
     arguments = [argument.replace(str(server.address), nobody) for argument in arguments]
     assert main(arguments) == ExitCode.INVALID
-    assert f"nameserver {nobody} cannot be reached (Connection refused)" in capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"nameserver {nobody} cannot be reached (Connection refused)" in said
 
 
 def test_no_environment_is_refused_with_the_table_of_reasons(arguments: list[str], capsys: Capture) -> None:

@@ -8,6 +8,7 @@ import dns.rcode
 import pytest
 import trio
 
+from dbambassador.discovery import lookup
 from dbambassador.discovery.assembly import MAX_TARGETS
 from dbambassador.discovery.resolver import MAX_SERVICES, Resolver
 from dbambassador.errors import UsageError
@@ -133,6 +134,30 @@ async def test_stale_addresses_are_served_while_dns_fails_but_never_on_nxdomain(
         assert not gone.stale
 
 
+async def test_a_changed_configuration_whose_servers_fail_keeps_the_last_good_answer(tmp_path: Path) -> None:
+    async with site(tmp_path, orders__db__test=["20 A 10.0.0.1"]) as place:
+        await place.resolver.resolve(ORDERS)
+        place.zone.codes[""] = dns.rcode.SERVFAIL
+        for change in ("options timeout:1", "options timeout:2"):
+            place.write("resolv.conf", change)
+            targets = await place.resolver.resolve(ORDERS)
+            assert (shown(targets), targets.stale) == (["10.0.0.1:5432"], True)
+            assert "SERVFAIL" in targets.failure
+        place.zone.codes[""] = dns.rcode.NXDOMAIN
+        assert shown(await place.resolver.resolve(ORDERS)) == []
+
+
+async def test_a_changed_configuration_is_asked_anew_and_what_was_heard_before_is_not_mixed_in(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path, orders__db__test=["20 A 10.0.0.1", "20 AAAA fd00::1"]) as place:
+        assert len((await place.resolver.resolve(ORDERS)).targets) == 2
+        place.write("resolv.conf", "options timeout:1")
+        place.zone.records["orders.db.test"] = ["20 A 10.0.0.2", "20 AAAA fd00::2"]
+        place.zone.delays["AAAA"] = 0.5
+        assert shown(await place.resolver.resolve(ORDERS)) == ["10.0.0.2:5432"]
+
+
 async def test_services_carry_priority_weight_and_port(tmp_path: Path) -> None:
     async with site(
         tmp_path,
@@ -225,6 +250,26 @@ async def test_the_server_that_answered_last_is_asked_first(tmp_path: Path) -> N
         silent.server.asked.clear()
         assert shown(await resolver.resolve(ORDERS, fresh=True)) == ["10.0.0.1:5432"]
         assert silent.asked == []
+
+
+async def test_one_late_answer_does_not_bind_to_a_server_with_another_view(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a company's nameserver before a public one that does not know its names, or knows others by them."""
+    async with site(tmp_path, orders__db__test=["20 A 10.0.0.1"]) as own, site(tmp_path) as other:
+        resolver = Resolver(tmp_path, [str(own.server.address), str(other.server.address)], ignore)
+        own.zone.delays = {"A": 0.8, "AAAA": 0.8}
+        assert "NXDOMAIN" in (await resolver.resolve(ORDERS, fresh=True)).failure
+        own.zone.delays = {}
+        assert shown(await resolver.resolve(ORDERS, fresh=True)) == ["10.0.0.1:5432"]
+
+        other.zone.records = {"orders.db.test": ["20 A 192.0.2.1"]}
+        monkeypatch.setattr(lookup, "PREFERENCE", 0.2)
+        own.zone.delays = {"A": 0.8, "AAAA": 0.8}
+        assert shown(await resolver.resolve(ORDERS, fresh=True)) == ["192.0.2.1:5432"]
+        own.zone.delays = {}
+        await trio.sleep(lookup.PREFERENCE)
+        assert shown(await resolver.resolve(ORDERS, fresh=True)) == ["10.0.0.1:5432"]
 
 
 async def test_nameservers_come_from_resolv_conf_unless_given(tmp_path: Path) -> None:

@@ -104,7 +104,8 @@ async def test_a_server_that_drops_aaaa_costs_the_resolution_delay(tmp_path: Pat
         assert 0.05 <= trio.current_time() - began < 0.3
         assert hosts(targets) == ["10.0.0.1"]
         assert not targets.failure
-        assert [step.answer for step in targets.steps][1].startswith("no answer after 5")
+        assert targets.steps[1].kind == "AAAA"
+        assert targets.steps[1].answer.startswith("no answer after ")
 
 
 async def test_a_slow_family_neither_comes_nor_goes(tmp_path: Path) -> None:

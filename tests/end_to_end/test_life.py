@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -46,6 +47,17 @@ def test_a_session_may_end_in_peace(
         until(lambda: _refused(port_of(database)), "the listener is closed")
         assert server_port(session) == postgresql.port
     assert running.wait() == 143
+
+
+def test_a_client_that_waits_is_told_of_the_shutdown(ambassador: StartAmbassador, tmp_path: Path) -> None:
+    database = postgresql_database("127.0.0.1:1", hold="60s")
+    running = ambassador("--environments", environments(tmp_path, orders=database), *CHOSEN)
+    with ThreadPoolExecutor() as threads:
+        client = threads.submit(connect, port_of(database))
+        until(lambda: running.status()["databases"][0]["held"] == 1, "the client waits")
+        assert running.stop() == 143
+        with pytest.raises(psycopg.OperationalError, match="shutting down"):
+            client.result(timeout=10)
 
 
 def test_clients_are_accepted_for_a_while_after_sigterm(

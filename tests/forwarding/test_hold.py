@@ -89,3 +89,20 @@ async def test_the_room_is_not_endless() -> None:
     near, far = socket_pair()
     async with near, far:
         assert await hold.choice(near) is Refusal.TOO_MANY
+
+
+async def test_a_shutdown_is_told_to_those_who_wait_and_come() -> None:
+    hold = Hold(Latest(Choice(settled=True, held_until=trio.current_time() + 60)))
+    near, far = socket_pair()
+    with trio.fail_after(5):
+        async with near, far, trio.open_nursery() as nursery:
+
+            async def wait() -> None:
+                assert await hold.choice(near) is Refusal.DRAINING
+
+            nursery.start_soon(wait)
+            await wait_all_tasks_blocked()
+            await hold.close()
+            assert hold.held == 0
+            assert await hold.choice(near) is Refusal.DRAINING
+            await hold.close()

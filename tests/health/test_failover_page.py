@@ -22,7 +22,9 @@ COLUMNS = (
 def test_every_transition_is_in_the_table() -> None:
     lines = PAGE.read_text().splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith("| from |"))
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[start + 2 :][: len(State)]]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in lines[start + 2 :][: len(State)]
+    ]
     told = {
         (State(row[0]), signal): State(cell)
         for row in rows

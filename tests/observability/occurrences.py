@@ -19,6 +19,7 @@ FACTS = Facts.of(
 )
 
 EVERY: tuple[Event, ...] = (
+    events.Started("0.1.0", "/etc/e"),
     events.FactsGathered(FACTS, 0.0213, False),
     events.EnvironmentChosen("staging", "staging", "/etc/e", "the only match"),
     events.SelectionAwaited(("k8s.node.label.tier",), "timeout", 3.21),

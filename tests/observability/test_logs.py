@@ -196,6 +196,25 @@ def test_a_reader_that_stalls_stops_nothing() -> None:
     assert (found.returncode, found.stdout) == (0, b"alive\n")
 
 
+LONG_LINES = """
+import os
+from dbambassador.observability import stderr
+reader, writer = os.pipe()
+os.dup2(writer, 2)
+stderr.write("x" * 200_000 + "\\n")  # more than a pipe holds
+told = os.read(reader, 1 << 20)
+stderr.write("y" * 5000 + "\\n")
+told += os.read(reader, 1 << 20)
+torn, last, nothing = told.decode().split("\\n")
+assert 0 < len(torn) < 200_000 and set(torn) == {"x"}
+assert last == "y" * 5000 and not nothing
+"""
+
+
+def test_a_reader_that_stalls_amid_a_long_line_costs_its_end_alone() -> None:
+    subprocess.run([sys.executable, "-c", LONG_LINES], timeout=30, check=True)
+
+
 def test_a_closed_standard_error_kills_nothing() -> None:
     command = [sys.executable, "-c", PROGRAM, "2"]
     found = subprocess.run(

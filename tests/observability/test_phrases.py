@@ -81,7 +81,7 @@ def test_only_what_belongs_to_one_connection_is_debug(event: Event) -> None:
             Level.INFO,
             ": endpoint is 10.0.0.7:5432",
         ),
-        (EVERY[0], Level.INFO, "found 1 fact about where this runs, 2 unknown"),
+        (EVERY[1], Level.INFO, "found 1 fact about where this runs, 2 unknown"),
         (events.ChoiceChanged("orders", Choice(2, None, False, why="x")), Level.INFO, "looking for"),
         (
             events.ChoiceChanged("orders", Choice(2, None, True, why="x")),

@@ -70,7 +70,7 @@ def in_force(profiles: tuple[Profile, ...], believed: World, proven: World) -> l
         for profile in profiles
         if profile.match is not None
         and all_satisfied(profile.match, proven if profile.production else believed)
-        and not (profile.forbid and all_satisfied(profile.forbid, believed))
+        and not (profile.forbid and all_satisfied(profile.forbid, proven if profile.production else believed))
     ]
 
 
@@ -117,7 +117,8 @@ def answer_by_name(profiles: tuple[Profile, ...], facts: Facts, name: str, overr
     matches, forbidden = set(), set()
     for believed, proven in worlds:
         matches.add(all_satisfied(profile.match or (), proven))
-        forbidden.add(bool(profile.forbid) and all_satisfied(profile.forbid, believed))
+        world = proven if profile.production else believed
+        forbidden.add(bool(profile.forbid) and all_satisfied(profile.forbid, world))
     if forbidden == {True}:
         return "forbidden"
     if matches == {False} and not override:

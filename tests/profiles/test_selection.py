@@ -121,11 +121,17 @@ def test_a_hint_does_not_rule_production_out_either() -> None:
     assert select(one_of_each, facts(hint("platform"))).verdict is Verdict.UNDECIDED
 
 
-def test_a_forbid_takes_a_hint_at_its_value() -> None:
+def test_a_hint_lifts_no_forbid_of_production_and_is_believed_elsewhere() -> None:
     guarded = catalogue(production("production", "a=1", forbid=("platform=compose",)))
+    for platform in ("compose", "vm"):
+        selection = select(guarded, facts(hint("platform", platform), a="1"))
+        assert (selection.verdict, selection.undecided) == (Verdict.UNDECIDED, ("platform",))
+        by_name = select(guarded, facts(hint("platform", platform), a="1"), requested="production")
+        assert by_name.verdict is Verdict.FORBIDDEN
 
-    assert select(guarded, facts(hint("platform", "compose"), a="1")).verdict is Verdict.NO_MATCH
-    assert select(guarded, facts(hint("platform", "vm"), a="1")).verdict is Verdict.CHOSEN
+    elsewhere = catalogue(profile("staging", "a=1", forbid=("platform=compose",)))
+    assert select(elsewhere, facts(hint("platform", "compose"), a="1")).verdict is Verdict.NO_MATCH
+    assert select(elsewhere, facts(hint("platform", "vm"), a="1")).verdict is Verdict.CHOSEN
 
 
 def test_a_forbid_that_may_hold_leaves_it_undecided() -> None:

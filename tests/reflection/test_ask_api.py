@@ -383,6 +383,26 @@ async def test_the_child_gets_no_secrets(tmp_path: Path, monkeypatch: pytest.Mon
     assert "PROXY" not in reason.upper()
 
 
+def test_the_child_takes_no_module_from_the_working_directory(tmp_path: Path) -> None:
+    """`python -m` puts it on the path of the asking process."""
+    trap = tmp_path / "trap"
+    trap.mkdir()
+    (trap / "urllib3.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')")
+    (trap / "asking.py").write_text(
+        "import trio\n"
+        "from dbambassador.reflection.api_questions import Object, Question\n"
+        "from dbambassador.reflection.ask_api import ask\n"
+        "from dbambassador.values import Confidence\n"
+        "objects = ((Object.NODE, 'worker-3', Confidence.STRONG),)\n"
+        f"print(trio.run(ask, Question('127.0.0.1', '1', {str(pod_files(tmp_path))!r}, objects)))\n"
+    )
+    command = [sys.executable, "-m", "asking"]
+    environ = {**os.environ, "PYTHONPATH": str(Path(ask_api.__file__).parents[2])}
+    told = subprocess.run(command, cwd=trap, env=environ, capture_output=True, timeout=30, check=True).stdout
+    assert b"no connection" in told
+    assert not (tmp_path / "sprung").exists()
+
+
 def test_the_asking_process_never_loads_the_client(tmp_path: Path) -> None:
     program = (
         "import sys, trio\n"

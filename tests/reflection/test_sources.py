@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import ssl
+import time
 from pathlib import Path
 
 import pytest
@@ -63,11 +64,19 @@ def block(der: bytes) -> bytes:
         block(b"\x30\x03\x00\x00"),
         block(b"\x30\x80\x00\x00"),
         PEM + block(b"hello"),
+        PEM + PEM[:-40],
     ],
 )
 def test_what_is_no_certificate_has_no_fingerprint(data: bytes) -> None:
     with pytest.raises(NoCertificate):
         fingerprints(data)
+
+
+def test_many_blocks_without_an_end_take_no_time() -> None:
+    started = time.monotonic()
+    with pytest.raises(NoCertificate):
+        fingerprints(b"-----BEGIN CERTIFICATE-----\n" * (service_account.MAX_CA_BYTES // 28))
+    assert time.monotonic() - started < 1
 
 
 # service account

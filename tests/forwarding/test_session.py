@@ -1,0 +1,361 @@
+"""A session from accept to end, over real sockets, with decisions and evidence in the test's hands."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import cast
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from dbambassador.events import ClientRefused, Event, Refusal, SessionCrashed
+from dbambassador.forwarding.descriptors import Descriptors
+from dbambassador.forwarding.hold import Hold
+from dbambassador.forwarding.ledger import Ledger
+from dbambassador.forwarding.listeners import Acceptor, Limit
+from dbambassador.forwarding.mysql_wire import MysqlWire
+from dbambassador.forwarding.postgresql_wire import PostgresqlWire
+from dbambassador.forwarding.session import MAX_FAILURES, Service
+from dbambassador.forwarding.stream_relay import StreamRelay
+from dbambassador.forwarding.wire import TcpWire, Wire
+from dbambassador.health.evidence import Evidence, Role, Signal
+from dbambassador.health.judge import Judge
+from dbambassador.latest import Latest
+from dbambassador.protocols.mysql import packet
+from dbambassador.protocols.postgresql import startup_message
+from dbambassador.values import Address, Choice, Target
+
+SSL_REQUEST = bytes.fromhex("0000000804d2162f")
+GSSENC_REQUEST = bytes.fromhex("0000000804d21630")
+STARTUP = startup_message({"user": "shop"})
+GREETING = packet(0, b"\x0a8.0.0\0" + bytes(60))
+AUTHENTICATION_OK = b"R\0\0\0\x08\0\0\0\0"
+KEY = bytes.fromhex("00000007") + b"abcd"
+WELCOME = AUTHENTICATION_OK + b"K\0\0\0\x0c" + KEY + b"Z\0\0\0\x05I"
+
+Conversation = Callable[[trio.SocketStream], Awaitable[None]]
+
+
+class Server:
+    """A database server that says what the test lets it say."""
+
+    def __init__(self, listener: trio.SocketListener) -> None:
+        self.listener = listener
+        self.address = Address(*listener.socket.getsockname()[:2])
+        self.accepted = 0
+
+    async def run(self, conversation: Conversation) -> None:
+        async def converse(stream: trio.SocketStream) -> None:
+            self.accepted += 1
+            try:
+                await conversation(stream)
+            except trio.BrokenResourceError:
+                pass  # the session ended first
+
+        await trio.serve_listeners(converse, [self.listener])
+
+
+class Scene:
+    """One database's sessions. It stands in for the judge as well."""
+
+    def __init__(self, nursery: trio.Nursery, wire: Wire, limit: int) -> None:
+        self.nursery = nursery
+        self.choices = Latest(Choice(settled=True, held_until=trio.current_time() + 60))
+        self.ledger = Ledger()
+        self.evidence: list[Evidence] = []
+        self.events: list[Event] = []
+        self.wire = wire
+        self.limit = Limit(limit)
+        self.port = 0
+        self.opened: list[trio.SocketStream | trio.SocketListener] = []
+
+    def observe(self, evidence: Evidence) -> None:
+        self.evidence.append(evidence)
+
+    async def listen(self) -> None:
+        listener = await self._listener()
+        self.port = listener.socket.getsockname()[1]
+        publish = self.events.append
+        service = Service(
+            "orders",
+            self.wire,
+            cast(Judge, self),
+            self.ledger,
+            Hold(self.choices),
+            StreamRelay(),
+            Descriptors(publish),
+            publish,
+        )
+        self.nursery.start_soon(Acceptor(service, self.limit).run, listener, self.nursery)
+
+    async def server(self, conversation: Conversation) -> Server:
+        server = Server(await self._listener())
+        self.nursery.start_soon(server.run, conversation)
+        return server
+
+    async def choose(self, server: Server | Address | None) -> None:
+        """Publishes a choice of a new epoch, and evicts as a database does."""
+        address = server.address if isinstance(server, Server) else server
+        target = Target(address, "db.test") if address else None
+        epoch = self.choices.value.epoch + 1
+        self.choices.publish(Choice(epoch, target, True, trio.current_time() + 60))
+        await self.ledger.evict(epoch)
+
+    async def connect(self) -> trio.SocketStream:
+        client = await trio.open_tcp_stream("127.0.0.1", self.port)
+        self.opened.append(client)
+        return client
+
+    async def _listener(self) -> trio.SocketListener:
+        listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+        self.opened.append(listener)
+        return listener
+
+
+@asynccontextmanager
+async def scene(wire: Wire, *, limit: int = 0) -> AsyncIterator[Scene]:
+    with trio.fail_after(15):
+        async with trio.open_nursery() as nursery:
+            stage = Scene(nursery, wire, limit)
+            await stage.listen()
+            try:
+                yield stage
+            finally:
+                nursery.cancel_scope.cancel()
+                for each in stage.opened:
+                    each.socket.close()
+    assert not [event for event in stage.events if isinstance(event, SessionCrashed)]
+
+
+async def until_closed(stream: trio.SocketStream) -> bytes:
+    """What still comes, up to an end or a reset."""
+    data = b""
+    try:
+        while chunk := await stream.receive_some(4096):
+            data += chunk
+    except trio.BrokenResourceError:
+        pass
+    return data
+
+
+async def exactly(stream: trio.SocketStream, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        chunk = await stream.receive_some(count - len(data))
+        assert chunk, f"it ended after {data!r}"
+        data += chunk
+    return data
+
+
+async def greet(stream: trio.SocketStream) -> None:
+    await stream.send_all(GREETING)
+    await until_closed(stream)
+
+
+async def stay_silent(stream: trio.SocketStream) -> None:
+    await until_closed(stream)
+
+
+async def close_at_once(stream: trio.SocketStream) -> None:
+    await stream.aclose()
+
+
+async def welcome_in_clear(stream: trio.SocketStream) -> None:
+    """A PostgreSQL server without TLS."""
+    while (await exactly(stream, 8)) in (SSL_REQUEST, GSSENC_REQUEST):
+        await stream.send_all(b"N")
+    await exactly(stream, len(STARTUP) - 8)
+    await stream.send_all(WELCOME)
+    await until_closed(stream)
+
+
+async def test_an_evicted_session_ends_and_dials_nowhere_else() -> None:
+    async with scene(MysqlWire()) as stage:
+        old, new = await stage.server(greet), await stage.server(greet)
+        await stage.choose(old)
+        client = await stage.connect()
+        assert await exactly(client, len(GREETING)) == GREETING
+        await stage.choose(new)
+        assert await until_closed(client) == b""
+        await wait_all_tasks_blocked()
+        assert (old.accepted, new.accepted) == (1, 0)
+
+
+async def test_a_client_whose_server_is_silent_moves_on_with_the_next_choice() -> None:
+    async with scene(MysqlWire()) as stage:
+        old, new = await stage.server(stay_silent), await stage.server(greet)
+        await stage.choose(old)
+        client = await stage.connect()
+        await wait_all_tasks_blocked(0.01)
+        assert old.accepted
+        await stage.choose(new)
+        assert await exactly(client, len(GREETING)) == GREETING
+
+
+@pytest.mark.parametrize("said", [0, 5, len(STARTUP)])
+async def test_a_client_told_no_encryption_is_never_told_twice(said: int) -> None:
+    async def decline(stream: trio.SocketStream) -> None:
+        await exactly(stream, 8)
+        await stream.send_all(b"N")
+        await until_closed(stream)
+
+    async with scene(PostgresqlWire(writer=False)) as stage:
+        old, new = await stage.server(decline), await stage.server(welcome_in_clear)
+        await stage.choose(old)
+        client = await stage.connect()
+        await client.send_all(SSL_REQUEST)
+        assert await client.receive_some(10) == b"N"
+        if said:
+            await client.send_all(STARTUP[:said])
+        await wait_all_tasks_blocked(0.01)
+        await stage.choose(new)
+        if said < len(STARTUP):
+            await client.send_all(STARTUP[said:])
+        assert await exactly(client, len(WELCOME)) == WELCOME
+
+
+@pytest.mark.parametrize(
+    "requests",
+    [[], [SSL_REQUEST], [GSSENC_REQUEST], [SSL_REQUEST, GSSENC_REQUEST], [GSSENC_REQUEST, SSL_REQUEST]],
+)
+@pytest.mark.parametrize("there", [True, False])
+async def test_every_order_of_encryption_requests_byte_by_byte(requests: list[bytes], there: bool) -> None:
+    async with scene(PostgresqlWire(writer=True)) as stage:
+        if there:
+            await stage.choose(await stage.server(welcome_in_clear))
+        else:
+            stage.choices.publish(Choice(settled=True, why="nowhere"))
+        client = await stage.connect()
+        for message in [*requests, STARTUP]:
+            for byte in message:
+                await client.send_all(bytes([byte]))
+                await trio.lowlevel.checkpoint()
+            if message is not STARTUP:
+                assert await client.receive_some(10) == b"N"
+        if there:
+            assert await exactly(client, len(WELCOME)) == WELCOME
+        else:
+            assert b"C57P03\0" in await until_closed(client)
+
+
+async def test_what_is_no_postgresql_server_is_found_out_before_the_client_hears_of_it() -> None:
+    async with scene(PostgresqlWire(writer=False)) as stage:
+        odd, good = await stage.server(greet), await stage.server(welcome_in_clear)
+        await stage.choose(odd)
+        client = await stage.connect()
+        stage.observe = (  # type: ignore[method-assign]
+            lambda evidence: (
+                stage.nursery.start_soon(stage.choose, good) if evidence.signal is Signal.FALTERED else None
+            )
+        )
+        await client.send_all(SSL_REQUEST)
+        assert await client.receive_some(10) == b"N"
+
+
+async def test_a_server_that_drops_every_session_is_given_up() -> None:
+    async with scene(MysqlWire()) as stage:
+        server = await stage.server(close_at_once)
+        await stage.choose(server)
+        client = await stage.connect()
+        assert b"drops sessions" in await until_closed(client)
+        assert server.accepted == MAX_FAILURES
+        assert {evidence.signal for evidence in stage.evidence} == {Signal.FALTERED}
+
+
+async def test_attempts_on_trial_last_as_long_as_the_hold() -> None:
+    async with scene(MysqlWire()) as stage:
+        refusing = await stage.server(close_at_once)
+        address = refusing.address
+        deadline = trio.current_time() + 0.5
+        on_trial = Choice(0, Target(address, "db.test"), True, on_trial=True)
+        failed = Choice(0, None, True, deadline, "still down")
+
+        def observe(evidence: Evidence) -> None:
+            assert evidence.signal is Signal.FALTERED
+            stage.choices.publish(failed)
+
+        stage.observe = observe  # type: ignore[method-assign]
+        stage.choices.publish(on_trial)
+        client = await stage.connect()
+
+        async def keep_trying() -> None:
+            while trio.current_time() < deadline - 0.05:
+                await trio.sleep(0.02)
+                stage.choices.publish(on_trial)
+
+        stage.nursery.start_soon(keep_trying)
+        assert b"still down" in await until_closed(client)
+        assert refusing.accepted > MAX_FAILURES
+        assert trio.current_time() >= deadline - 0.05
+
+
+async def test_a_server_that_locked_this_host_out_gets_no_sessions() -> None:
+    async def blocked(stream: trio.SocketStream) -> None:
+        await stream.send_all(packet(0, b"\xff" + (1129).to_bytes(2, "little") + b"Host is blocked"))
+        await stream.aclose()
+
+    async with scene(MysqlWire()) as stage:
+        await stage.choose(await stage.server(blocked))
+        client = await stage.connect()
+        answer = await until_closed(client)
+        assert answer[5:7] == (1053).to_bytes(2, "little")
+        assert {(each.signal, each.detail) for each in stage.evidence} == {
+            (Signal.FALTERED, "Host is blocked")
+        }
+
+
+async def test_a_connection_is_all_that_a_tcp_server_can_prove() -> None:
+    async with scene(TcpWire()) as stage:
+        server = await stage.server(stay_silent)
+        await stage.choose(server)
+        client = await stage.connect()
+        await client.send_eof()
+        await until_closed(client)
+        assert stage.evidence[0].signal is Signal.ANSWERED
+
+
+async def test_the_role_and_the_key_are_learnt_from_what_passes_by() -> None:
+    async def welcome(stream: trio.SocketStream, role: bytes) -> None:
+        await exactly(stream, len(STARTUP))
+        parameter = b"in_hot_standby\0" + role + b"\0"
+        await stream.send_all(
+            AUTHENTICATION_OK
+            + b"S"
+            + (4 + len(parameter)).to_bytes(4, "big")
+            + parameter
+            + WELCOME[len(AUTHENTICATION_OK) :]
+        )
+        await until_closed(stream)
+
+    for text, role in ((b"on", Role.STANDBY), (b"off", Role.PRIMARY)):
+        async with scene(PostgresqlWire(writer=False)) as stage:
+            server = await stage.server(partial(welcome, role=text))
+            await stage.choose(server)
+            client = await stage.connect()
+            await client.send_all(STARTUP)
+            await exactly(client, len(WELCOME))
+            assert role in {each.role for each in stage.evidence}
+            assert stage.ledger.address_of(KEY) == server.address
+
+
+async def test_a_refused_client_takes_no_other_clients_place() -> None:
+    async with scene(PostgresqlWire(writer=False), limit=1) as stage:
+        await stage.choose(await stage.server(welcome_in_clear))
+        first = await stage.connect()
+        await first.send_all(STARTUP)
+        await exactly(first, len(WELCOME))
+        silent = await stage.connect()
+        refused = await stage.connect()
+        await refused.send_all(STARTUP)
+        assert b"C53300\0" in await until_closed(refused)
+        await first.aclose()
+        await wait_all_tasks_blocked(0.01)
+        second = await stage.connect()
+        await second.send_all(STARTUP)
+        assert await exactly(second, len(WELCOME)) == WELCOME
+        await silent.aclose()
+        reasons = [event.refusal for event in stage.events if isinstance(event, ClientRefused)]
+        assert reasons == [Refusal.TOO_MANY]

@@ -1,0 +1,322 @@
+"""The judge: when it checks, what it believes, and when it asks for new addresses; time is a mock."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import cast
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from dbambassador.discovery.refresher import Refresher
+from dbambassador.events import CheckBlocked, Event
+from dbambassador.health import judge as module
+from dbambassador.health.evidence import Evidence, Role, Signal
+from dbambassador.health.judge import DOUBT_INTERVAL, INTERVAL, ROLE_RECHECK, Judge
+from dbambassador.health.probes import Blocked
+from dbambassador.health.states import State
+from dbambassador.latest import Latest
+from dbambassador.settings.schema import (
+    Check,
+    Database,
+    HostEndpoint,
+    Protocol,
+    TargetSessionAttrs,
+    TcpListen,
+)
+from dbambassador.values import Address, Target, Targets
+
+A, B = Address("10.0.0.1", 5432), Address("10.0.0.2", 5432)
+
+
+class Discovery:
+    """Stands in for the refresher: the test publishes, and sees how urgently it was asked to."""
+
+    def __init__(self) -> None:
+        self.targets: Latest[Targets] = Latest(Targets())
+        self.urgent: bool | None = None
+
+    def seek(self, urgent: bool) -> None:
+        self.urgent = urgent
+
+    def find(self, *addresses: Address) -> None:
+        targets = tuple(Target(address, "db.test") for address in addresses)
+        self.targets.publish(Targets(targets, asked_at=trio.current_time()))
+
+
+class Scene:
+    """A judge, with checks that answer as the test says."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.discovery = Discovery()
+        self.events: list[Event] = []
+        self.checks: list[tuple[float, Address]] = []
+        self.answers: dict[Address, Signal | Blocked] = {}
+        self.slow: dict[Address, float] = {}
+        cast(MockClock, trio.lowlevel.current_clock()).jump(1000)  # zero would pass for "never"
+        self.start = trio.current_time()
+        self.judge = Judge(database, cast(Refresher, self.discovery), self.events.append)
+
+    async def probe(self, protocol: Protocol, address: Address) -> Evidence | None:
+        self.checks.append((trio.current_time() - self.start, address))
+        await trio.sleep(self.slow.get(address, 0.001))
+        answer = self.answers.get(address, Signal.ANSWERED)
+        if isinstance(answer, Blocked):
+            raise answer
+        return Evidence(address, answer, answer.value)
+
+    def times(self, address: Address = A) -> list[float]:
+        return [time for time, checked in self.checks if checked == address]
+
+    def see(self, signal: Signal, address: Address = A, role: Role = Role.UNKNOWN) -> None:
+        self.judge.observe(Evidence(address, signal, "seen", role))
+
+    @property
+    def chosen(self) -> Address | None:
+        target = self.judge.choices.value.target
+        return target.address if target else None
+
+
+def database(check: Check = Check.PROTOCOL, hold: float = 5.0) -> Database:
+    return Database(
+        name="orders",
+        protocol=Protocol.POSTGRESQL,
+        listen=(TcpListen("127.0.0.1", 5432),),
+        endpoints=(HostEndpoint("db.test", 5432),),
+        target_session_attrs=TargetSessionAttrs.READ_WRITE,
+        hold=hold,
+        check=check,
+    )
+
+
+@asynccontextmanager
+async def judging(patch: pytest.MonkeyPatch, scene: Scene) -> AsyncIterator[Scene]:
+    patch.setattr(module, "probe", scene.probe)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scene.judge.run)
+        await wait_all_tasks_blocked()
+        yield scene
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_healthy_address_is_checked_before_use_and_then_rarely(
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: MockClock,
+) -> None:
+    async with judging(monkeypatch, Scene(database())) as scene:
+        scene.discovery.find(A)
+        assert scene.chosen is None
+        await trio.sleep(10 * INTERVAL)
+        assert scene.chosen == A
+        assert scene.times()[0] == pytest.approx(0, abs=0.01)
+        pauses = [after - before for before, after in pairwise(scene.times())]
+        assert len(pauses) >= 8
+        assert all(0.8 * INTERVAL <= pause <= 1.21 * INTERVAL for pause in pauses)
+        assert max(pauses) - min(pauses) > 0.1  # spread out
+
+
+async def test_a_down_address_is_checked_fast_for_five_seconds_and_then_each_second(
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: MockClock,
+) -> None:
+    scene = Scene(database())
+    scene.answers[A] = Signal.FAILED
+    async with judging(monkeypatch, scene):
+        scene.discovery.find(A)
+        await trio.sleep(20)
+        times = scene.times()
+        pauses = [after - before for before, after in pairwise(times)]
+        fast = [pause for start, pause in zip(times, pauses, strict=False) if start < 4.9]
+        slow = [pause for start, pause in zip(times, pauses, strict=False) if start > 5.2]
+        assert len(fast) >= 22
+        assert all(pause == pytest.approx(0.2, abs=0.01) for pause in fast)
+        assert len(slow) >= 13
+        assert all(pause == pytest.approx(1.0, abs=0.01) for pause in slow)
+        scene.answers[A] = Signal.ANSWERED
+        await trio.sleep(1.1)
+        assert scene.chosen == A
+
+
+async def test_sessions_that_break_cause_one_check_a_second_at_most(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with judging(monkeypatch, Scene(database())) as scene:
+        scene.discovery.find(A)
+        await trio.sleep(5)
+        checked = len(scene.times())
+        for _ in range(500):
+            scene.see(Signal.SESSION_BROKE)
+            assert scene.chosen == A  # one session's end takes nothing from the others
+            await trio.sleep(0.01)
+        assert 4 <= len(scene.times()) - checked <= 5 / DOUBT_INTERVAL + 1
+
+
+async def test_a_session_that_could_not_be_opened_stops_new_ones_until_a_check_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: MockClock,
+) -> None:
+    async with judging(monkeypatch, Scene(database())) as scene:
+        scene.discovery.find(A)
+        await trio.sleep(5)
+        epoch = scene.judge.choices.value.epoch
+        scene.see(Signal.FALTERED)
+        assert scene.chosen is None
+        assert scene.judge.choices.value.epoch == epoch  # its sessions go on
+        await trio.sleep(0.05)
+        assert len(scene.times()) == 2
+        assert scene.chosen == A
+
+
+async def test_new_addresses_are_sought_urgently_only_while_none_is_usable(
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: MockClock,
+) -> None:
+    async with judging(monkeypatch, Scene(database())) as scene:
+        assert scene.discovery.urgent
+        scene.discovery.find(A)
+        await trio.sleep(1)
+        assert scene.discovery.urgent is False
+        scene.answers[A] = Signal.FAILED
+        scene.see(Signal.FALTERED)
+        assert scene.discovery.urgent
+        await trio.sleep(1)
+        assert scene.discovery.urgent
+        scene.discovery.find(B)
+        await trio.sleep(1)
+        assert scene.chosen == B
+        assert scene.discovery.urgent is False
+
+
+async def test_a_server_that_locked_this_host_out_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    scene = Scene(database())
+    scene.answers[A] = Blocked("Host is blocked")
+    async with judging(monkeypatch, scene):
+        scene.discovery.find(A, B)
+        await trio.sleep(10 * INTERVAL)
+        assert len(scene.times(A)) == 1
+        assert len(scene.times(B)) > 5
+        assert scene.chosen == B
+        blocked = [event for event in scene.events if isinstance(event, CheckBlocked)]
+        assert [event.message for event in blocked] == ["Host is blocked"]
+
+
+async def test_without_checks_the_next_session_tries(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with judging(monkeypatch, Scene(database(Check.PASSIVE))) as scene:
+        scene.discovery.find(A)
+        await trio.sleep(2)
+        assert [record.state for record in scene.judge.records] == [State.HALF_OPEN]
+        assert scene.judge.choices.value.on_trial
+        scene.see(Signal.ANSWERED)
+        assert [record.state for record in scene.judge.records] == [State.UP]
+        assert not scene.judge.choices.value.on_trial
+        await trio.sleep(10 * INTERVAL)
+        assert scene.chosen == A
+        assert scene.checks == []
+
+
+async def test_failed_trials_do_not_lengthen_the_hold(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with judging(monkeypatch, Scene(database(Check.PASSIVE))) as scene:
+        scene.discovery.find(A)
+        await trio.sleep(2)
+        scene.see(Signal.ANSWERED)
+        lost = trio.current_time()
+        scene.see(Signal.FALTERED)
+        for _ in range(20):
+            await trio.sleep(1.5)
+            assert scene.chosen == A
+            scene.see(Signal.FALTERED)
+            assert scene.chosen is None
+            assert scene.judge.choices.value.held_until == lost + scene.database.hold
+        await trio.sleep(1.5)
+        scene.see(Signal.ANSWERED)
+        again = trio.current_time()
+        scene.see(Signal.FALTERED)
+        assert scene.judge.choices.value.held_until == again + scene.database.hold
+
+
+async def test_a_standby_is_tried_again_after_a_while_within_one_hold(
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: MockClock,
+) -> None:
+    async with judging(monkeypatch, Scene(database())) as scene:
+        scene.discovery.find(A)
+        await trio.sleep(1)
+        lost = trio.current_time()
+        scene.see(Signal.ANSWERED, role=Role.STANDBY)
+        for _ in range(8):
+            assert scene.chosen is None
+            assert scene.judge.choices.value.held_until == lost + scene.database.hold
+            await trio.sleep(ROLE_RECHECK - 0.01)
+            assert scene.chosen is None
+            await trio.sleep(0.02)
+            assert scene.chosen == A
+            assert scene.judge.choices.value.on_trial
+            scene.see(Signal.ANSWERED, role=Role.STANDBY)
+        await trio.sleep(ROLE_RECHECK + 0.01)
+        scene.see(Signal.ANSWERED, role=Role.PRIMARY)
+        assert scene.chosen == A
+        assert not scene.judge.choices.value.on_trial
+
+
+async def test_a_slow_first_check_of_a_preferred_address_delays_a_little_even_late_in_an_outage(
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: MockClock,
+) -> None:
+    scene = Scene(database())
+    scene.slow[A] = 2.0
+    async with judging(monkeypatch, scene):
+        await trio.sleep(60)
+        found = trio.current_time()
+        scene.discovery.find(A, B)
+        while scene.chosen is None:
+            await scene.judge.choices.newer(scene.judge.choices.version)
+        assert scene.chosen == B
+        assert trio.current_time() - found <= 0.3
+
+
+async def test_evidence_on_an_address_that_has_left_is_dropped(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with judging(monkeypatch, Scene(database())) as scene:
+        scene.discovery.find(A)
+        await trio.sleep(1)
+        scene.see(Signal.FAILED, B)
+        assert [record.address for record in scene.judge.records] == [A]
+        assert scene.chosen == A
+
+
+async def test_an_idle_judge_sleeps(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
+    """However it stands: up, down, or on trial."""
+    for check, answer in (
+        (Check.PROTOCOL, Signal.ANSWERED),
+        (Check.PROTOCOL, Signal.FAILED),
+        (Check.PASSIVE, None),
+    ):
+        scene = Scene(database(check))
+        if answer is not None:
+            scene.answers[A] = answer
+        async with judging(monkeypatch, scene):
+            scene.discovery.find(A)
+            await trio.sleep(10)
+            turns = 0
+            tend = scene.judge._next_due
+
+            def counted(now: float, tend=tend) -> float:  # type: ignore[no-untyped-def]
+                nonlocal turns
+                turns += 1
+                due: float = tend(now)
+                return due
+
+            monkeypatch.setattr(scene.judge, "_next_due", counted)
+            await trio.sleep(100)
+            assert turns <= 320  # a check each second, each with its beginning, evidence and end
