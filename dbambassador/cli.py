@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from dbambassador import __version__
 from dbambassador.errors import AmbassadorError, ExitCode, InvalidConfiguration, UsageError
+from dbambassador.printable import printable
 from dbambassador.settings.addresses import duration
 from dbambassador.settings.reading import Refused
 
@@ -281,6 +282,11 @@ def _tell(error: AmbassadorError) -> None:
     if len(problems) > 1:
         print(f"dbambassador: {len(problems)} problems", *problems, sep="\n  ", file=sys.stderr)
     else:
-        print(f"dbambassador: {error.message}", file=sys.stderr)
+        print(f"dbambassador: {_lines(error.message)}", file=sys.stderr)
     if error.hint:
-        print(f"  {error.hint}", file=sys.stderr)
+        print(f"  {_lines(error.hint)}", file=sys.stderr)
+
+
+def _lines(text: str) -> str:
+    """Keeps the lines of a table; nothing else in a message may steer the terminal."""
+    return "\n".join(map(printable, text.splitlines()))

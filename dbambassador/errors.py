@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from dbambassador.printable import printable
+
 
 class ExitCode(IntEnum):
     """The exit codes of every command."""
@@ -57,7 +59,7 @@ class Problem:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         where = f"{place}: {self.path}" if self.path else place
         text = f"{where}: found {self.found}, expected {self.expected}"
-        return f"{text} ({self.hint})" if self.hint else text
+        return printable(f"{text} ({self.hint})" if self.hint else text)
 
 
 class InvalidConfiguration(AmbassadorError):

@@ -67,7 +67,7 @@ def _shown(options: argparse.Namespace) -> str:
             # A line for each picture of --watch, so that a program can read them one by one.
             return json.dumps(snapshot, indent=None if options.watch else 2) + "\n"
         return status.render(snapshot)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise NotRunning(
             f"what answers on 127.0.0.1:{options.admin_port} is not a dbambassador of this version",
             hint="name its port with --admin-port",

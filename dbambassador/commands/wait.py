@@ -24,6 +24,8 @@ HELP = "wait until the ambassador or the database is there"
 INTERVAL = 0.2
 """Seconds between two looks."""
 LONGEST = 24 * 3600.0
+LONGEST_REASON = 1000
+"""Bytes; something else may listen on that port."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -81,9 +83,8 @@ async def _for_ambassador(options: argparse.Namespace, awaited: _Awaited) -> Non
         elif answer.status == 200:
             return
         else:
-            awaited.missing = (
-                answer.body.decode("utf-8", "replace").strip() or "the ambassador has not started"
-            )
+            reason = answer.body[:LONGEST_REASON].decode("utf-8", "replace").strip()
+            awaited.missing = reason or "the ambassador has not started"
         await trio.sleep(INTERVAL)
 
 

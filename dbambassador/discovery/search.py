@@ -43,13 +43,15 @@ class Search:
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
         self._winners: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._used: dict[tuple[str, tuple[str, ...]], str] = {}
+        """What was used past a failing candidate: no winner, and the best there is while DNS is silent."""
 
     async def find(self, name: str, kinds: tuple[str, ...], *, fresh: bool) -> Found:
         """The records of these types, asked for side by side. Never raises for DNS or the network.
 
         As in glibc, a candidate that does not exist, or that its server fails or refuses to tell about, gives
         way to the next; silence does not, for it says nothing of this name alone. A winner found past a
-        failing candidate is used but not kept.
+        failing candidate is used but not kept: only while DNS fails does its last answer stand in.
         """
         steps: list[Step] = []
         verdicts: list[Verdict] = []
@@ -63,8 +65,8 @@ class Search:
             for entry in verdict.stand_ins:
                 steps += wording.stand_in(entry, trio.current_time())
             if verdict.usable:
-                if not any(earlier.failure for earlier in verdicts):
-                    self._winners[name, kinds] = candidate
+                doubtful = any(earlier.failure for earlier in verdicts)
+                (self._used if doubtful else self._winners)[name, kinds] = candidate
                 why = wording.failed(name, verdict.failure) if verdict.failure else ""
                 return Found(
                     verdict.usable, tuple(steps), verdict.asked_at, verdict.expires_at, verdict.stale, why
@@ -74,6 +76,17 @@ class Search:
             if verdict.failure and verdict.failure.outcome not in (Outcome.SERVFAIL, Outcome.REFUSED):
                 break
         failure = next((verdict.failure for verdict in verdicts if verdict.failure), None)
+        used = self._used.get((name, kinds))
+        if failure and used:
+            questions = [Question(used.lower(), kind) for kind in kinds]
+            recalled = self._stand_in(questions, failure, verdicts[-1].asked_at)
+            if recalled.usable:
+                for entry in recalled.stand_ins:
+                    steps += wording.stand_in(entry, trio.current_time())
+                why = wording.failed(name, failure)
+                return Found(
+                    recalled.usable, tuple(steps), recalled.asked_at, recalled.expires_at, recalled.stale, why
+                )
         return Found(
             answers=(),
             steps=tuple(steps),
@@ -106,6 +119,12 @@ class Search:
             else:
                 steps += wording.steps(entry.answer, cached_for=entry.expires_at - now if cached else None)
         return heard
+
+    def _stand_in(self, questions: Sequence[Question], failure: Answer, asked_at: float) -> Verdict:
+        """The verdict on questions that could not even be put, with what the cache knows of them."""
+        now = trio.current_time()
+        failed = Entry(failure, asked_at, now)
+        return settle([Heard(failed, self._lookup.cache.last_good(each, now)) for each in questions], now)
 
     def _recall(self, questions: Sequence[Question], heard: Sequence[Heard]) -> Verdict:
         """The verdict with what was heard under an earlier configuration, where this one's servers fail."""

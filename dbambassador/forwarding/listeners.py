@@ -17,7 +17,7 @@ from dbambassador.events import (
 from dbambassador.forwarding.session import Service, Session
 from dbambassador.settings.schema import Database, Listen, UnixListen
 from dbambassador.transport.dial import tune
-from dbambassador.transport.listen import NoSuchAddress, listen_tcp, listen_unix, remove_unix
+from dbambassador.transport.listen import NoSuchAddress, close_tcp, listen_tcp, listen_unix, remove_unix
 
 ACCEPT_PAUSE = 0.1
 """Seconds until the next try when no descriptor was left: clients wait in the backlog meanwhile."""
@@ -52,9 +52,11 @@ def close_listeners(listeners: list[trio.SocketListener]) -> None:
     """Closes them, and removes the unix sockets among them."""
     for listener in listeners:
         name = listener.socket.getsockname()
-        listener.socket.close()
         if isinstance(name, str):
+            listener.socket.close()
             remove_unix(name)
+        else:
+            close_tcp(listener)
 
 
 async def _open(listen: Listen) -> trio.SocketListener:

@@ -13,7 +13,7 @@ from dbambassador.health.evidence import Evidence, Signal, of_failed_dial
 from dbambassador.protocols import mysql, postgresql
 from dbambassador.protocols.malformed import Malformed
 from dbambassador.settings.schema import Protocol
-from dbambassador.transport.dial import broken, dial
+from dbambassador.transport.dial import Outcome, broken, dial
 from dbambassador.values import Address
 
 PROBE_TIMEOUT = 2.0
@@ -37,11 +37,12 @@ async def probe(protocol: Protocol, address: Address) -> Evidence | None:
     Raises:
       Blocked: the server refuses this host; the message is the server's.
     """
-    evidence = Evidence(address, _FAILED, f"no answer in {PROBE_TIMEOUT:g} s")
+    evidence = Evidence(address, Signal.SILENT, f"no answer in {PROBE_TIMEOUT:g} s")
     with trio.move_on_after(PROBE_TIMEOUT):
         dialled = await dial(address, PROBE_TIMEOUT)
         if dialled.socket is None:
-            return of_failed_dial(address, dialled, _FAILED)
+            silent = dialled.outcome is Outcome.TIMED_OUT
+            return of_failed_dial(address, dialled, Signal.SILENT if silent else _FAILED)
         async with trio.SocketStream(dialled.socket) as connection:
             try:
                 signal, detail = await _CONVERSATIONS[protocol](connection)

@@ -12,7 +12,7 @@ from typing import Any
 from dbambassador.events import Event
 from dbambassador.observability import phrases
 from dbambassador.observability.phrases import Level, Phrase
-from dbambassador.observability.wording import printable
+from dbambassador.printable import printable
 
 REPEAT_WINDOW = 30.0
 """Seconds in which the same message about the same thing is written once."""

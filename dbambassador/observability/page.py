@@ -7,7 +7,8 @@ from html import escape
 from typing import Any
 
 from dbambassador.observability import status
-from dbambassador.observability.wording import count, duration, printable
+from dbambassador.observability.wording import count, duration
+from dbambassador.printable import printable
 
 Snapshot = dict[str, Any]
 

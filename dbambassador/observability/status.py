@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from dbambassador.observability.wording import count, duration, printable
+from dbambassador.observability.wording import count, duration
+from dbambassador.printable import printable
 
 Snapshot = dict[str, Any]
 

@@ -11,6 +11,7 @@ from enum import Enum
 import trio
 from trio.socket import SocketType
 
+from dbambassador.transport.own_listeners import is_own
 from dbambassador.values import Address
 
 DIAL_TIMEOUT = 3.0
@@ -65,6 +66,9 @@ async def dial(address: Address, timeout: float = DIAL_TIMEOUT) -> Dialled:
     Error handling: never raises for the network's or the host's reasons.
     """
     started = trio.current_time()
+    if is_own(address):
+        await trio.lowlevel.checkpoint()
+        return Dialled(Outcome.UNREACHABLE, None, "this is the ambassador's own listener")
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     connection: SocketType | None = None
     connected = False

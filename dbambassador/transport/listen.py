@@ -11,7 +11,9 @@ from pathlib import Path
 import trio
 
 from dbambassador.errors import CannotListen
+from dbambassador.transport import own_listeners
 from dbambassador.transport.dial import describe
+from dbambassador.values import Address
 
 BACKLOG = 1024
 """Clients that may wait to be accepted while the loop is busy; the kernel caps it at net.core.somaxconn."""
@@ -45,7 +47,14 @@ async def listen_tcp(host: str, port: int) -> trio.SocketListener:
         if error.errno in _NO_SUCH_ADDRESS:
             raise NoSuchAddress(describe(error)) from None
         raise _cannot(f"{host} port {port}", error, _holder(port)) from None
+    own_listeners.note(Address(*listening.getsockname()[:2]))
     return trio.SocketListener(listening)
+
+
+def close_tcp(listener: trio.SocketListener) -> None:
+    """Closes a listener of `listen_tcp`."""
+    own_listeners.forget(Address(*listener.socket.getsockname()[:2]))
+    listener.socket.close()
 
 
 async def listen_unix(path: str) -> trio.SocketListener:

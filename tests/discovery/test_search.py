@@ -86,6 +86,22 @@ async def test_a_failing_candidate_gives_way_but_the_winner_past_it_is_not_kept(
         assert targets.stale
 
 
+async def test_what_was_used_past_a_failing_candidate_stands_in_while_dns_is_silent(tmp_path: Path) -> None:
+    async with site(tmp_path, orders__b__test=["20 A 10.0.0.2"]) as place:
+        place.write("resolv.conf", "search a.test b.test\noptions timeout:1 attempts:1")
+        place.zone.codes["orders.a.test"] = dns.rcode.REFUSED
+        assert hosts(await fresh(place, ORDERS)) == ["10.0.0.2"]
+        place.zone.delays = {"A": 9, "AAAA": 9}
+        targets = await fresh(place, ORDERS)
+        assert hosts(targets) == ["10.0.0.2"]
+        assert targets.stale
+        place.zone.delays = {}
+        del place.zone.codes["orders.a.test"]
+        place.zone.records = {}
+        targets = await fresh(place, ORDERS)
+        assert targets.targets == (), "nothing outlives NXDOMAIN"
+
+
 async def test_silence_about_a_candidate_ends_the_search(tmp_path: Path) -> None:
     async with site(tmp_path, orders__b__test=["20 A 10.6.6.6"]) as place:
         place.write("resolv.conf", "search a.test b.test\noptions timeout:1 attempts:1")

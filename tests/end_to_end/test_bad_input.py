@@ -179,3 +179,15 @@ def test_a_socket_directory_that_is_not_there(tmp_path: Path) -> None:
     assert ended.code == 4
     assert f"{sockets}/nowhere/.s.PGSQL.5432" in ended.errors
     assert "no such file or directory" in ended.errors
+
+
+@pytest.mark.parametrize("endpoint", ["127.0.0.1", "0.0.0.0", "[::1]"])
+def test_a_name_that_leads_back_to_its_own_listener_is_no_loop(
+    ambassador: StartAmbassador, tmp_path: Path, endpoint: str
+) -> None:
+    there, here = free_port(), free_port()
+    around = postgresql_database(f"{endpoint}:{here}", there, hold="0s")
+    back = postgresql_database(f"{endpoint}:{there}", here, hold="0s")
+    ambassador("--environments", environments(tmp_path, around=around, back=back), *CHOSEN)
+    with pytest.raises(psycopg.OperationalError, match="the ambassador's own listener"):
+        connect(here)

@@ -14,6 +14,7 @@ COLUMNS = (
     Signal.NOT_READY,
     Signal.FALTERED,
     Signal.FAILED,
+    Signal.SILENT,
     Signal.SESSION_BROKE,
     Signal.RETRY_DUE,
 )

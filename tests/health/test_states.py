@@ -30,6 +30,13 @@ def test_every_state_is_left_by_an_answer_and_unusable_after_a_failed_check(stat
     assert after(record(state), Evidence(ADDRESS, Signal.FAILED, ""), 2.0).state is State.DOWN
 
 
+def test_one_silent_check_cuts_no_session_and_a_second_one_does() -> None:
+    silent = Evidence(ADDRESS, Signal.SILENT, "no answer in 2 s")
+    once = after(record(State.UP), silent, 2.0)
+    assert once.state is State.NOT_READY
+    assert after(once, silent, 4.0).state is State.DOWN
+
+
 @pytest.mark.parametrize("state", State)
 def test_one_sessions_trouble_stops_new_sessions_but_a_broken_one_alone_does_not(state: State) -> None:
     assert after(record(state), Evidence(ADDRESS, Signal.FALTERED, ""), 2.0).state not in USABLE

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbambassador.observability.wording import count, duration, printable
+from dbambassador.observability.wording import count, duration
+from dbambassador.printable import printable
 
 
 @given(st.text())
