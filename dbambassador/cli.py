@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -144,6 +145,8 @@ def main(arguments: Sequence[str]) -> int:
 
     Returns: its exit code; errors are told on standard error, never as a traceback.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may know less than our tables use
     try:
         options = _parsed(arguments, os.environ)
         code: ExitCode = options.run(options)

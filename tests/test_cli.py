@@ -275,3 +275,8 @@ def test_ctrl_c_is_no_traceback(monkeypatch: Patch, capsys: Capture) -> None:
     monkeypatch.setattr(status, "run", interrupted)
     assert cli.main(["status"]) == ExitCode.SIGINT
     assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_that_knows_little_is_no_error() -> None:
+    ended = command("reflect", variables={"PYTHONIOENCODING": "ascii"})
+    assert ended.code == 0, ended.errors
