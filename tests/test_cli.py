@@ -21,6 +21,7 @@ from dbambassador.errors import (
     TimedOut,
     UsageError,
 )
+from tests.testbed.processes import command
 
 Capture = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch
