@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from tests.end_to_end.setting import (
     postgresql_database,
     until,
 )
-from tests.testbed.dns import Knot, knot
+from tests.testbed.dns import Knot
 from tests.testbed.mariadb import PASSWORD, USER, MariaDB
 from tests.testbed.processes import StartAmbassador
 from tests.testbed.requirements import require
@@ -43,12 +42,6 @@ def asked(connection: pymysql.Connection[Any], sql: str) -> Any:
         row = cursor.fetchone()
     assert row is not None
     return row[0]
-
-
-@pytest.fixture
-def nameserver() -> Iterator[Knot]:
-    with knot(records=["localhost-v4 1 A 127.0.0.1"]) as server:
-        yield server
 
 
 def test_both_protocols_are_served_by_one_process(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from dbambassador.demo.postgresql import Ground, PostgreSQL
 from dbambassador.demo.processes import temporary_directory
 from dbambassador.protocols.postgresql import read_error
 from tests.end_to_end.setting import CHOSEN, environments, port_of, postgresql_database, until
-from tests.testbed.dns import Knot, knot
+from tests.testbed.dns import Knot
 from tests.testbed.postgresql import Pair
 from tests.testbed.processes import Ambassador, StartAmbassador
 from tests.testbed.requirements import find, missing
@@ -37,12 +36,6 @@ def server_port(connection: Session) -> object:
     row = connection.execute("SELECT inet_server_port()").fetchone()
     assert row is not None
     return row[0]
-
-
-@pytest.fixture
-def nameserver() -> Iterator[Knot]:
-    with knot(records=["localhost-v4 1 A 127.0.0.1"]) as server:
-        yield server
 
 
 def test_every_way_to_localhost_reaches_the_database(
