@@ -43,6 +43,9 @@ class Link:
     tap: Tap | None = None
     """Sees the server's bytes that follow `to_client`."""
     traffic: Traffic = field(default_factory=Traffic)
+    on_server_end: Callable[[], None] | None = None
+    """Called when the server ends its side before the client ended its own, and not when the session is
+    over: a client that keeps an idle connection notices the loss of its server only when it uses it."""
 
 
 class How(Enum):
@@ -53,11 +56,6 @@ class How(Enum):
     CLIENT_RESET = "client reset"
     SERVER_RESET = "server reset"
     REFUSED = "refused by the tap"
-
-    @property
-    def broken_by_server(self) -> bool:
-        """The server ended it first: by itself, or because it died."""
-        return self in (How.SERVER_CLOSED, How.SERVER_RESET)
 
 
 class Engine(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
@@ -140,7 +141,14 @@ class Session:
                 if not isinstance(opened, Opened):
                     return opened
                 overtaken = None  # evicted from here on, the client must begin anew by itself
-                link = Link(self._client, server, opened.to_server, opened.to_client, opened.tap)
+                link = Link(
+                    self._client,
+                    server,
+                    opened.to_server,
+                    opened.to_client,
+                    opened.tap,
+                    on_server_end=partial(self._server_ended, address),
+                )
                 await self._relay(lease, link)
         return overtaken
 
@@ -174,8 +182,10 @@ class Session:
                     traffic.to_client,
                 )
             )
-        if how.broken_by_server and not self._rejected:
-            self._observe(Evidence(address, Signal.SESSION_BROKE, how.value))
+
+    def _server_ended(self, address: Address) -> None:
+        if not self._rejected:
+            self._observe(Evidence(address, Signal.SESSION_BROKE, "it ended a session"))
 
     def _witness(self, lease: Lease) -> Witness:
         def witness(seen: Seen) -> None:

@@ -33,6 +33,10 @@ class _End(Enum):
     REFUSED = "refused"
 
 
+_SERVER_ENDS = (_End.EOF, _End.SOURCE_RESET)
+"""Ends of the server's direction that the server brought about."""
+
+
 class StreamRelay:
     """An `Engine` on trio's own loop."""
 
@@ -69,6 +73,7 @@ class _Session:
         self._to_server = _Direction(self._client, self._server, link.to_server, None)
         self._to_client = _Direction(self._server, self._client, link.to_client, link.tap)
         self._traffic = link.traffic
+        self._on_server_end = link.on_server_end or (lambda: None)
         self._ended: list[_Direction] = []
         self._orderly = False
 
@@ -105,6 +110,8 @@ class _Session:
         end = await self._until_end(direction)
         direction.end = end
         self._ended.append(direction)
+        if self._ended[0] is self._to_client and len(self._ended) == 1 and end in _SERVER_ENDS:
+            self._on_server_end()
         if end is _End.EOF:
             other = self._ended[0]
             if other is not direction and other.end is _End.SINK_RESET:

@@ -143,9 +143,9 @@ def test_after_a_failover_the_client_sees_one_short_pause(
     assert server_port(idle) == primary.port
 
     primary.kill()
+    running.wait_for("no usable address")  # noticed by the idle session alone
     with ThreadPoolExecutor() as threads:
         held = threads.submit(connect, port_of(database))
-        running.wait_for("no usable address")
         standby.promote()
         _name(nameserver, standby)
         named = time.monotonic()

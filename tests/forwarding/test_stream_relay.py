@@ -46,6 +46,7 @@ class Relayed:
     link: Link
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     ended: trio.Event = field(default_factory=trio.Event)
+    server_ended: trio.Event = field(default_factory=trio.Event)
     how: How | None = None
 
 
@@ -55,8 +56,9 @@ async def relayed(
 ) -> AsyncIterator[Relayed]:
     client, inner_client = await pair()  # type: ignore[misc]
     server, inner_server = await pair()  # type: ignore[misc]
-    link = Link(inner_client, inner_server, to_server, to_client, tap)
-    session = Relayed(client, server, link)
+    server_ended = trio.Event()
+    link = Link(inner_client, inner_server, to_server, to_client, tap, on_server_end=server_ended.set)
+    session = Relayed(client, server, link, server_ended=server_ended)
 
     async def relay() -> None:
         with session.scope:
@@ -116,12 +118,25 @@ async def test_a_half_close_is_passed_on_as_one(pair: Callable[[], object]) -> N
 
 async def test_who_closes_first_is_told(pair: Callable[[], object]) -> None:
     async with relayed(pair) as session:
+        await session.client.send_eof()
+        assert await session.server.receive_some(1) == b""
         await session.server.send_eof()
+        await session.ended.wait()
+        assert session.how is How.CLIENT_CLOSED
+        assert not session.server_ended.is_set()
+
+
+async def test_the_servers_end_is_told_while_the_client_keeps_its_connection(
+    pair: Callable[[], object],
+) -> None:
+    async with relayed(pair) as session:
+        await session.server.send_eof()
+        await session.server_ended.wait()
+        assert not session.ended.is_set()
         assert await session.client.receive_some(1) == b""
         await session.client.send_eof()
         await session.ended.wait()
         assert session.how is How.SERVER_CLOSED
-        assert session.how.broken_by_server
 
 
 @pytest.mark.parametrize("direction", ["to_server", "to_client", "both"])
