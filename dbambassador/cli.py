@@ -102,6 +102,7 @@ _LOCATING = (
     ),
     Flag("fact", "an explicit fact (repeatable)", repeatable=True, metavar="NAME=VALUE"),
     Flag("facts-file", "explicit facts: a YAML or JSON mapping", Path, metavar="FILE"),
+    Flag("metadata-services", "ask the metadata service of the cloud, where it could decide", None, False),
 )
 _HEALTH = (
     Flag("http-address", "address of the health and metrics port", str, "127.0.0.1", metavar="ADDRESS"),

@@ -70,6 +70,26 @@ class SelectionAwaited(Event):
     retry_in: float
 
 
+@dataclass(frozen=True, slots=True)
+class DriftNoticed(Event):
+    """With the facts of today another environment would be chosen. The process stays where it is."""
+
+    facts: tuple[str, ...]
+    """Names of those that changed."""
+    environment: str
+    """The one that this process serves."""
+    would_choose: str | None
+    """None: no environment would be chosen. The same one: its endpoints would be others."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DriftEnded(Event):
+    """The facts lead to the environment that is served, again."""
+
+    environment: str
+
+
 # Listening
 
 

@@ -12,14 +12,17 @@ from pathlib import Path
 import trio
 
 from dbambassador.errors import NoEnvironment, UsageError
+from dbambassador.profiles.apart import led
 from dbambassador.profiles.catalogue import Catalogue, load
 from dbambassador.profiles.explanation import explain
-from dbambassador.profiles.interpolation import interpolate, needed, usable
+from dbambassador.profiles.interpolation import needed, usable
 from dbambassador.profiles.selection import Selection, Verdict, select
-from dbambassador.reflection import ask_api, explicit
-from dbambassador.reflection.api_questions import Object, objects_for, question
+from dbambassador.reflection import explicit
+from dbambassador.reflection.api_questions import objects_for, question
+from dbambassador.reflection.ask_metadata import MetadataServices
+from dbambassador.reflection.findings import Findings
 from dbambassador.reflection.gather import gather
-from dbambassador.reflection.merging import enriched
+from dbambassador.reflection.inquiry import Inquiry
 from dbambassador.settings.schema import Profile
 from dbambassador.values import Facts
 
@@ -42,6 +45,8 @@ class Request:
     """Only these; empty for all."""
     explicit: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Facts a person stated: name to value and where it was stated."""
+    metadata: MetadataServices | None = None
+    """Leave to ask the cloud's metadata service; None unless a person switched it on."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class Located:
     seconds: float
     retryable: bool
     """Nothing was chosen, and what did not answer could still decide: another attempt may."""
+    learned: tuple[Findings, ...] = ()
+    """What of the facts was told over the network, in the order of asking."""
 
 
 def request_from(options: argparse.Namespace, environ: Mapping[str, str]) -> Request:
@@ -73,50 +80,50 @@ def request_from(options: argparse.Namespace, environ: Mapping[str, str]) -> Req
         override_match=options.override_match,
         databases=tuple(options.database),
         explicit=explicit.stated(options.fact, options.facts_file, environ),
+        metadata=MetadataServices() if options.metadata_services else None,
     )
 
 
 async def locate(request: Request) -> Located:
     """Finds out which environment this is. A selection that chooses none is a value.
 
-    The API is asked at most once for each kind of object, within `ask_api.DEADLINE` in all, and never when
-    what it knows could not decide. No process is left behind.
+    The network is asked only where an answer could decide: one metadata service if that is switched on, and
+    the API at most once for each kind of object, within `ask_api.DEADLINE` in all. No process is left behind.
 
     Raises:
-        InvalidConfiguration: environment files, or an endpoint that needs a fact which cannot be had.
+        InvalidConfiguration: environment files, or an endpoint that needs a fact which cannot be had, or that
+            a fact leads across the line between production and the rest.
         UsageError: a database that the chosen environment does not have.
     """
+    located = await survey(request)
+    if located.profile is None:
+        return located
+    return replace(located, profile=led(located.profile, located.facts, located.catalogue))
+
+
+async def survey(request: Request) -> Located:
+    """As `locate`, but the endpoints of the profile are as written, so that a missing fact is no error."""
     started = trio.current_time()
     catalogue = load(request.directory)
     facts = gather(request.root, request.environ, request.explicit)
-    asked: set[Object] = set()
-    unanswered: set[Object] = set()
-    asked_api = False
+    inquiry = Inquiry(str(request.root), request.environ, request.metadata)
     while True:
         selection = select(
             catalogue, facts, requested=request.environment, override_match=request.override_match
         )
         profile = None if selection.profile is None else restricted(selection.profile, request.databases)
         missing = selection.undecided if profile is None else _missing(profile, facts)
-        wanted = objects_for(missing, facts) - asked
-        asking = question(wanted, facts, str(request.root), request.environ)
-        if asking is None:
+        told = await inquiry.learn(missing, facts)
+        if told is None:
             break
-        asked |= wanted
-        asked_api = True
-        remaining = started + ask_api.DEADLINE - trio.current_time()
-        findings = await ask_api.ask(asking, deadline=max(remaining, 0.0))
-        silent = {family.name for family in findings.families if family.retryable}
-        unanswered |= {kind for kind in wanted if kind.family in silent}
-        facts = enriched(facts, findings)
-    retryable = bool(objects_for(missing, facts) & unanswered)
-    if profile is not None:
-        if retryable:
-            selection, profile = _awaiting(selection, profile, missing, facts), None
-        else:
-            profile = interpolate(profile, facts)
+        facts = told
+    retryable = inquiry.unanswered(missing, facts)
+    if profile is not None and retryable:
+        selection, profile = _awaiting(selection, profile, missing, facts), None
     seconds = trio.current_time() - started
-    return Located(facts, catalogue, selection, profile, asked_api, seconds, retryable)
+    return Located(
+        facts, catalogue, selection, profile, inquiry.asked_api, seconds, retryable, inquiry.learned
+    )
 
 
 def api_would_be_asked(request: Request, catalogue: Catalogue, facts: Facts) -> tuple[str, ...]:
@@ -156,7 +163,7 @@ def _missing(profile: Profile, facts: Facts) -> tuple[str, ...]:
 
 
 def restricted(profile: Profile, databases: tuple[str, ...]) -> Profile:
-    """The profile with these databases only; with all of them if none is named. Raises UsageError."""
+    """With only these databases, or all if none is named. Raises UsageError for one that it does not have."""
     known = [database.name for database in profile.databases]
     for name in databases:
         if name not in known:

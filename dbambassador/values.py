@@ -42,6 +42,16 @@ class Fact:
     """Why it is unknown, and what would make it known."""
     retryable: bool = False
     """Unknown because something did not *answer* (a timeout), rather than because it refused."""
+    several: tuple[str, ...] = ()
+    """All values of a fact that has more than one, sorted; `value` is then all of them as one text, which is
+    for reading and equals no single one."""
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """What conditions look at: none unless present, and nearly always one."""
+        if not self.present:
+            return ()
+        return self.several or (self.value,)
 
     @property
     def present(self) -> bool:

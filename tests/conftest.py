@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
+import pytest
+from hypothesis import settings
+
+# A developer's runs look for new examples and keep those that fail; in CI the same commit is to have the same
+# result every time.
+settings.register_profile("reproducible", derandomize=True, database=None, deadline=None)
+if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+    settings.load_profile("reproducible")
+
 pytest_plugins = (
     "tests.testbed.dns",
     "tests.testbed.mariadb",
@@ -9,3 +20,8 @@ pytest_plugins = (
     "tests.testbed.postgresql",
     "tests.testbed.processes",
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that wait come first: whoever else runs tests goes on meanwhile."""
+    items.sort(key=lambda item: item.get_closest_marker("waits") is None)

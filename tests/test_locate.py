@@ -61,6 +61,21 @@ match: {matchFacts: {k8s.namespace.name: shop}}
 databases: {orders: {endpoint: "orders.${cloud.region}.test:5432"}, stock: {endpoint: "stock.test:3306"}}
 """
 
+EVERYTHING = """
+environment: production
+match:
+  matchFacts: {cloud.region: eu-west-1, k8s.namespace.label.environment: production, k8s.cluster.uid: 0ba4}
+  matchExpressions:
+    - {key: dbambassador.k8s.version, operator: Exists}
+    - {key: k8s.node.label.kubernetes.io/os, operator: Exists}
+databases: {orders: {endpoint: "orders.${cloud.provider}.test:5432"}, stock: {endpoint: "stock.test:3306"}}
+"""
+BY_DISTRIBUTION = """
+environment: staging
+match: {matchFacts: {dbambassador.k8s.distribution: k3s}}
+databases: {orders: {endpoint: "orders.test:5432"}, stock: {endpoint: "stock.test:3306"}}
+"""
+
 
 def environments(directory: Path, **files: str) -> Path:
     directory.mkdir(exist_ok=True)
@@ -124,6 +139,35 @@ async def test_the_api_is_asked_for_what_an_endpoint_needs(tmp_path: Path) -> No
         located = await in_pod(tmp_path, server, staging=NEEDS_REGION)
     assert endpoint(located, "orders") == "orders.eu-west-1.test"
     assert server.paths == [NODE_PATH]
+
+
+async def test_each_object_is_asked_once_in_one_start(tmp_path: Path) -> None:
+    behaviours = {
+        NODE_PATH: answers(200, NODE),
+        NAMESPACE_PATH: answers(200, NAMESPACE),
+        "/version": answers(200, {"gitVersion": "v1.31.1"}),
+        "/api/v1/namespaces/kube-system": answers(200, {"metadata": {"name": "kube-system", "uid": "0ba4"}}),
+    }
+    async with api_server(behaviours) as server:
+        located = await in_pod(tmp_path, server, production=EVERYTHING, development=DEVELOPMENT)
+    assert endpoint(located, "orders") == "orders.aws.test"
+    assert sorted(server.paths) == sorted(behaviours)
+
+
+async def test_the_distribution_is_asked_of_both_who_may_know(tmp_path: Path) -> None:
+    behaviours = {NODE_PATH: refuses(403, "no"), "/version": answers(200, {"gitVersion": "v1.30.6+k3s1"})}
+    async with api_server(behaviours) as server:
+        located = await in_pod(tmp_path, server, staging=BY_DISTRIBUTION)
+    assert located.profile is not None
+    assert sorted(server.paths) == sorted(behaviours)
+
+
+@pytest.mark.parametrize(("behaviour", "retryable"), [(refuses(403, "no"), False), (hangs, True)])
+async def test_a_version_that_is_not_told(behaviour: Behaviour, retryable: bool, tmp_path: Path) -> None:
+    behaviours = {NODE_PATH: answers(200, NODE), "/version": behaviour}
+    async with api_server(behaviours) as server:
+        located = await in_pod(tmp_path, server, staging=BY_DISTRIBUTION)
+    assert (located.profile, located.retryable) == (None, retryable)
 
 
 async def test_a_database_that_was_not_asked_for_needs_nothing(tmp_path: Path) -> None:
@@ -241,6 +285,7 @@ def test_flags_make_the_request(tmp_path: Path) -> None:
         root=Path("/capture"),
         fact=["a=1"],
         facts_file=None,
+        metadata_services=False,
     )
     environ = {"DBAMBASSADOR_FACT_b": "2"}
     assert request_from(options, environ) == Request(

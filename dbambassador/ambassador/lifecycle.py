@@ -14,6 +14,7 @@ import trio
 from dbambassador.ambassador import snapshot
 from dbambassador.ambassador.database import ServedDatabase, Shared
 from dbambassador.discovery.resolver import Resolver
+from dbambassador.drift import DriftWatch
 from dbambassador.errors import ExitCode
 from dbambassador.events import (
     DrainStarted,
@@ -29,8 +30,8 @@ from dbambassador.forwarding.stream_relay import StreamRelay
 from dbambassador.locate import Located, Request, locate, refusal, retry_delay
 from dbambassador.settings.schema import Profile
 
-TERMINATION_LOG = Path("/dev/termination-log")
-"""Where Kubernetes looks for a container's last words: terminationMessagePath's default."""
+TERMINATION_LOG = Path("dev/termination-log")
+"""Under the root; where Kubernetes looks for a container's last words: terminationMessagePath's default."""
 LONGEST_TERMINATION_LOG = 4096
 """Bytes that the kubelet keeps."""
 
@@ -70,6 +71,7 @@ class Ambassador:
         self._databases: list[ServedDatabase] = []
         self._environment: dict[str, str] | None = None
         self._awaiting: dict[str, object] | None = None
+        self._drift: DriftWatch | None = None
         self._quit = trio.Event()
         self._exit_code = ExitCode.DONE
 
@@ -83,7 +85,8 @@ class Ambassador:
         ready = self._phase in (Phase.RUNNING, Phase.DRAINING)
         databases = [snapshot.database(served, now) for served in self._databases]
         whole = snapshot.process(self._phase.value, now - self._started, ready, databases)
-        return {**whole, "environment": self._environment, "awaiting": self._awaiting}
+        located = {"environment": self._environment, "awaiting": self._awaiting}
+        return {**whole, **located, "drift": snapshot.drift(self._drift, now)}
 
     async def run(self, signals: AsyncIterator[int]) -> ExitCode:
         """Runs until a signal or `quit` ends it.
@@ -142,7 +145,7 @@ class Ambassador:
                 return located.profile
             if not located.retryable:
                 error = refusal(located)
-                _leave_last_words(error.message)
+                _leave_last_words(self._terms.request.root / TERMINATION_LOG, error.message)
                 raise error
             delay = retry_delay(attempt)
             attempt += 1
@@ -157,6 +160,7 @@ class Ambassador:
 
     def _note_environment(self, located: Located, profile: Profile) -> None:
         self._awaiting = None
+        self._drift = DriftWatch(self._terms.request, located, self._publish)
         directory, why = located.catalogue.directory, located.selection.why
         self._environment = {
             "name": profile.name,
@@ -177,6 +181,8 @@ class Ambassador:
             async with trio.open_nursery() as sessions, trio.open_nursery() as stages:
                 for served in self._databases:
                     served.start(stages)
+                if self._drift is not None:
+                    stages.start_soon(self._drift.run, name="drift")
                 await self._accept_until_quit(sessions)
                 cut = await self._drain()
                 stages.cancel_scope.cancel()
@@ -208,11 +214,12 @@ class Ambassador:
         return self._sessions()
 
 
-def _leave_last_words(text: str) -> None:
+def _leave_last_words(path: Path, text: str) -> None:
     """Tells Kubernetes why there is no environment; elsewhere there is no such file."""
+    whole = text.encode()[:LONGEST_TERMINATION_LOG].decode(errors="ignore")
     try:
-        if TERMINATION_LOG.is_file():
-            TERMINATION_LOG.write_bytes(text.encode()[:LONGEST_TERMINATION_LOG])
+        if path.is_file():
+            path.write_text(whole, encoding="utf-8")
     except OSError:
         pass  # the same text goes to standard error
 

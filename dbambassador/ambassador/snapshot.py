@@ -6,6 +6,7 @@ from typing import Any
 
 from dbambassador import __version__
 from dbambassador.ambassador.database import ServedDatabase
+from dbambassador.drift import DriftWatch
 from dbambassador.health.states import Record
 from dbambassador.values import Address, Targets
 
@@ -44,7 +45,20 @@ def process(phase: str, uptime: float, ready: bool, databases: list[Json]) -> Js
         "ready": ready,
         "environment": None,
         "awaiting": None,
+        "drift": None,
         "databases": databases,
+    }
+
+
+def drift(watch: DriftWatch | None, now: float) -> Json | None:
+    """None: the facts still lead to what was chosen."""
+    if watch is None or watch.drift is None:
+        return None
+    return {
+        "facts": list(watch.drift.facts),
+        "would_choose": watch.drift.would_choose,
+        "why": watch.drift.why,
+        "since_seconds": round(now - watch.since, 3),
     }
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from typing import Any
 
-from dbambassador.errors import ExitCode
-from dbambassador.profiles import expectations
-from dbambassador.profiles.catalogue import Catalogue, load
+from dbambassador.errors import ExitCode, InvalidConfiguration
+from dbambassador.profiles import expectations, github
+from dbambassador.profiles.catalogue import Catalogue, load, load_merged
 from dbambassador.profiles.proofs import Finding, Status, prove
 from dbambassador.profiles.table import WIDTH, table
 from dbambassador.profiles.wording import listed, shown
@@ -28,7 +29,15 @@ MARKS = {
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON (`schema check`)")
+    parser.add_argument(
+        "--format",
+        choices=("text", "json", "github"),
+        default="text",
+        help="text; json (`schema check`); github: the text, and annotations for GitHub Actions",
+    )
+    parser.add_argument(
+        "--json", dest="format", action="store_const", const="json", help="the same as --format json"
+    )
 
 
 def run(options: argparse.Namespace) -> ExitCode:
@@ -37,13 +46,21 @@ def run(options: argparse.Namespace) -> ExitCode:
     Raises:
         InvalidConfiguration: the environment files cannot be used.
     """
-    catalogue = load(options.environments)
+    try:
+        catalogue = load(options.environments)
+    except InvalidConfiguration as error:
+        if options.format == "github":
+            print("\n".join(github.of_problems(error.problems, os.getcwd())))
+        raise
     findings = (*prove(catalogue), *expectations.run(catalogue))
     passed = not any(finding.failed for finding in findings)
-    if options.json:
+    if options.format == "json":
         print(json.dumps(report(catalogue, findings, passed=passed), indent=2))
     else:
         print(render(catalogue, findings))
+    if options.format == "github":
+        for line in github.of_findings(findings, load_merged(options.environments), os.getcwd()):
+            print(line)
     return ExitCode.DONE if passed else ExitCode.INVALID
 
 

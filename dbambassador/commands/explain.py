@@ -13,11 +13,11 @@ from types import MappingProxyType
 import trio
 
 from dbambassador.errors import ExitCode, InvalidConfiguration, Problem, UsageError
-from dbambassador.locate import Request, locate, request_from, restricted
+from dbambassador.locate import Request, request_from, restricted, survey
 from dbambassador.profiles import catalogue as catalogues
 from dbambassador.profiles.catalogue import Catalogue
 from dbambassador.profiles.effective import effective, values
-from dbambassador.profiles.explanation import explain, explain_json
+from dbambassador.profiles.explanation import explain, explain_json, missing
 from dbambassador.profiles.selection import Selection, select
 from dbambassador.reflection import saved
 from dbambassador.settings.decoding import Merged
@@ -45,11 +45,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--effective", action="store_true", help="print the merged environment with the origin of each value"
     )
+    parser.add_argument(
+        "--all", action="store_true", help="every fact and every environment, however long that gets"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON (`schema explain`)")
 
 
 def run(options: argparse.Namespace) -> ExitCode:
-    """Prints the explanation; NO_ENVIRONMENT if none is chosen.
+    """Prints the explanation; NO_ENVIRONMENT if none is chosen, INVALID if its endpoints need a fact that
+    cannot be had here.
 
     Raises:
         InvalidConfiguration: the environment files, or the saved facts, cannot be used.
@@ -71,8 +75,10 @@ def run(options: argparse.Namespace) -> ExitCode:
     elif options.json:
         print(json.dumps(explain_json(catalogue, facts, selection), indent=2))
     else:
-        print(explain(catalogue, facts, selection))
-    return ExitCode.DONE if selection.profile is not None else ExitCode.NO_ENVIRONMENT
+        print(explain(catalogue, facts, selection, everything=options.all))
+    if selection.profile is None:
+        return ExitCode.NO_ENVIRONMENT
+    return ExitCode.INVALID if missing(selection.profile, facts, catalogue) else ExitCode.DONE
 
 
 def _located(
@@ -80,12 +86,12 @@ def _located(
 ) -> tuple[Catalogue, Facts, Selection]:
     """The facts here, or the saved ones, with the supposed ones laid over, and what they lead to."""
     if options.saved_facts is None and not supposed:
-        located = trio.run(locate, request)
+        located = trio.run(survey, request)
         return located.catalogue, located.facts, located.selection
     if options.saved_facts is None:
         stated = {name: (fact.value, fact.source) for name, fact in supposed.items() if fact.present}
         explicit = {**request.explicit, **stated}
-        facts = trio.run(locate, dataclasses.replace(request, explicit=explicit)).facts
+        facts = trio.run(survey, dataclasses.replace(request, explicit=explicit)).facts
     else:
         facts = _saved(options.saved_facts)
         stated_facts = {

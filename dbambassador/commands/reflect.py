@@ -17,12 +17,15 @@ from dbambassador.reflection import ask_api, saved
 from dbambassador.reflection.api_questions import Object, question
 from dbambassador.reflection.gather import gather
 from dbambassador.reflection.merging import enriched
+from dbambassador.reflection.metadata_services import suggested
 from dbambassador.values import Fact, Facts, State
 
 HELP = "the facts about where this runs, each with its source"
 
-LONGEST_VALUE, WIDEST_VALUE = 64, 40
+LONGEST_VALUE, WIDEST_VALUE = 64, 24
 """Characters of a value in the table (--json has all of it; a fingerprint has 64), and of its column."""
+WIDEST_LINE = 104
+"""Columns that a source may take the table to before it goes below: a little too wide reads better."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +47,9 @@ def run(options: argparse.Namespace) -> ExitCode:
         if asking is not None:
             asked = True
             facts = enriched(facts, trio.run(ask_api.ask, asking))
+    service = None if request.metadata is None else suggested(facts, request.environ)
+    if request.metadata is not None and service is not None:
+        facts = enriched(facts, trio.run(request.metadata.ask, service))
     wanted = () if asked else _would_ask(request, facts)
     if options.json:
         api = {"asked": asked, "would_ask_for": None if wanted is None else list(wanted)}
@@ -52,6 +58,8 @@ def run(options: argparse.Namespace) -> ExitCode:
         print(screen(facts))
         print()
         print(_about_api(options.api, asked, wanted))
+        if request.metadata is not None:
+            print(f"{service.name} was asked." if service else "No metadata service is known of here.")
     return ExitCode.DONE
 
 
@@ -71,11 +79,12 @@ def screen(facts: Facts) -> str:
 def _present(facts: Facts) -> list[str]:
     """One line for each, and a second one where a long value takes the place of what follows it."""
     rows = [("FACT", "VALUE", "CONFIDENCE", "SOURCE")]
-    rows += [
-        (fact.name, _cut(fact.value), fact.confidence.name.lower(), short_path(fact.source))
-        for fact in facts
-        if fact.present
-    ]
+    for fact in facts:
+        if fact.present:
+            first, *others = fact.values
+            source = short_path(fact.source)
+            rows.append((fact.name, _cut(first), fact.confidence.name.lower(), source))
+            rows += [("", _cut(value), "", "") for value in others]
     name = max(len(row[0]) for row in rows)
     value = max(len(row[1]) for row in rows if len(row[1]) <= WIDEST_VALUE)
     lines = []
@@ -84,7 +93,11 @@ def _present(facts: Facts) -> list[str]:
         if len(row[1]) > value:
             lines.append(start)
             start = " " * (name + len(GAP) + value)
-        lines.append(f"{start}{GAP}{row[2].ljust(len(rows[0][2]))}{GAP}{row[3]}")
+        start = f"{start}{GAP}{row[2].ljust(len(rows[0][2]))}{GAP}"
+        fits = len(start) + len(row[3]) <= WIDEST_LINE
+        below = [] if fits else wrap(row[3], WIDTH - name - len(GAP))
+        lines += [(start + row[3] if fits else start).rstrip()]
+        lines += [" " * (name + len(GAP)) + line for line in below]
     return lines
 
 

@@ -68,6 +68,9 @@ FAILOVERS = Family(
     ("database",),
     "Times that sessions were given a new start, on another address or on the same one after it failed.",
 )
+DRIFTS = Family(
+    "dbambassador_drifts_total", (), "Times that facts changed so that a start would choose otherwise."
+)
 REQUESTS_CRASHED = Family("dbambassador_http_requests_crashed_total", (), "HTTP requests ended by a bug.")
 
 COUNTERS = (
@@ -84,6 +87,7 @@ COUNTERS = (
     CANCELS,
     LOOKUPS,
     FAILOVERS,
+    DRIFTS,
     REQUESTS_CRASHED,
 )
 
@@ -93,6 +97,9 @@ ENVIRONMENT = Family(
     ("environment", "kind"),
     "The chosen environment; no series while none is.",
     "gauge",
+)
+DRIFTED = Family(
+    "dbambassador_drifted", (), "1 while a start would choose otherwise than this process did.", "gauge"
 )
 UPTIME = Family("dbambassador_uptime_seconds", (), "Seconds since the process started.", "gauge")
 READY = Family(
@@ -158,6 +165,8 @@ class Metrics:
                 self._epochs[database] = choice.epoch
                 if choice.epoch > before:
                     self._add(FAILOVERS, database)
+            case events.DriftNoticed():
+                self._add(DRIFTS)
             case events.RequestCrashed():
                 self._add(REQUESTS_CRASHED)
 
@@ -190,6 +199,7 @@ def _gauges(snapshot: Mapping[str, Any]) -> Iterator[Sample]:
     environment = snapshot["environment"]
     if environment is not None:
         yield ENVIRONMENT, (environment["name"], environment["kind"]), 1
+    yield DRIFTED, (), snapshot["drift"] is not None
     for database in snapshot["databases"]:
         name, choice = database["name"], database["choice"]
         yield SESSIONS, (name,), database["sessions"]

@@ -54,6 +54,8 @@ def _body(snapshot: Snapshot, title: str) -> Iterator[str]:
             f"<p>environment <strong>{_text(environment['name'])}</strong> ({_text(environment['kind'])})"
             f" from {_text(environment['directory'])}<br>because {_text(environment['why'])}</p>"
         )
+    if snapshot["drift"] is not None:
+        yield f"<p><strong>{_text(status.drifted(snapshot['drift']))}</strong></p>"
     if awaiting is not None:
         missing = _text(", ".join(awaiting["facts"]))
         yield (

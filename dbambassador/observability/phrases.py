@@ -86,6 +86,17 @@ def _of_the_process(event: Event) -> Phrase | None:
             text = f"no environment yet, waiting for {', '.join(missing)}: {reason}"
             fields = {"missing": list(missing), "reason": reason, "retry_in_seconds": round(retry_in, 1)}
             return Phrase(Level.WARNING, text, fields)
+        case events.DriftNoticed(facts, environment, would_choose, why):
+            text = (
+                f"{', '.join(facts)} changed: a start would now choose {would_choose or 'no environment'}"
+                f" ({why}); this process stays with {environment}"
+            )
+            fields = {"facts": list(facts), "environment": environment}
+            fields |= {"would_choose": would_choose, "why": why}
+            return Phrase(Level.ERROR, text, fields)
+        case events.DriftEnded(environment):
+            text = f"the facts lead to {environment} again, which is served"
+            return Phrase(Level.INFO, text, {"environment": environment})
         case events.HttpOpened(purpose, address):
             what = "status page" if purpose == "admin" else "health checks and metrics"
             return Phrase(Level.INFO, f"{what} on http://{address}", {"purpose": purpose, "address": address})

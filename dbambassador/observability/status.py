@@ -67,6 +67,13 @@ def lookup(database: Snapshot) -> str:
     return ", ".join(parts)
 
 
+def drifted(drift: Snapshot) -> str:
+    """What has changed since the choice."""
+    choice = drift["would_choose"] or "no environment"
+    since = duration(drift["since_seconds"])
+    return f"changed {since} ago: {', '.join(drift['facts'])}; a start would choose {choice}: {drift['why']}"
+
+
 def _lines(snapshot: Snapshot) -> Iterator[str]:
     yield (
         f"dbambassador {printable(snapshot['version'])}: {printable(summary(snapshot))},"
@@ -81,6 +88,8 @@ def _lines(snapshot: Snapshot) -> Iterator[str]:
         yield printable(f"  because {environment['why']}")
     else:
         yield "environment not chosen yet"
+    if snapshot["drift"] is not None:
+        yield printable(f"  {drifted(snapshot['drift'])}")
     if awaiting is not None:
         yield printable(f"  waiting for {', '.join(awaiting['facts'])}: {awaiting['reason']}")
         yield f"  trying again in {duration(awaiting['retry_in_seconds'])}"

@@ -7,11 +7,11 @@ of the line between production and the rest, or anyone on the other side.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dbambassador.profiles.completions import Constraint
-from dbambassador.profiles.conditions import Domains, Restriction, Token, Unmentioned, both, conjunction
+from dbambassador.profiles.conditions import Domains, Held, Known, Restriction, both, conjunction
 from dbambassador.settings.schema import Profile
 from dbambassador.values import Confidence, Fact, Facts
 
@@ -55,29 +55,27 @@ def _outside(restriction: Restriction, domains: Domains) -> Constraint:
     return tuple({key: domains[key] - tokens} for key, tokens in restriction.items())
 
 
-def token(fact: Fact) -> Token | None:
+def held(fact: Fact) -> Held | None:
     """What a requirement is compared with; None where the fact is unknown."""
-    if fact.unknown:
-        return None
-    return fact.value if fact.present else Unmentioned.ABSENT
+    return None if fact.unknown else fact.values
 
 
-def believed(facts: Facts) -> Callable[[str], Token | None]:
+def believed(facts: Facts) -> Known:
     """Every known fact at its value, hints too: outside production."""
-    return lambda key: token(facts.get(key))
+    return lambda key: held(facts.get(key))
 
 
-def proven(facts: Facts) -> Callable[[str], Token | None]:
+def proven(facts: Facts) -> Known:
     """A hint counts as unknown: for production, where it may neither fulfil a match nor lift a forbid."""
 
-    def known(key: str) -> Token | None:
+    def known(key: str) -> Held | None:
         fact = facts.get(key)
-        return None if fact.confidence is Confidence.HINT else token(fact)
+        return None if fact.confidence is Confidence.HINT else held(fact)
 
     return known
 
 
-def trusted(profile: Profile, facts: Facts) -> Callable[[str], Token | None]:
+def trusted(profile: Profile, facts: Facts) -> Known:
     """What counts as known for this profile."""
     return proven(facts) if profile.production else believed(facts)
 

@@ -22,13 +22,21 @@ class TooManyCombinations(Exception):
 
 
 class Budget:
-    """How many restrictions may still be examined."""
+    """How many restrictions may still be examined, for one question or, as `whole`, for several together."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, whole: Budget | None = None) -> None:
         self._left = steps
+        self._whole = whole
+
+    @property
+    def spent(self) -> bool:
+        return self._left < 0
 
     def spend(self, steps: int) -> None:
+        """Raises `TooManyCombinations` where this is more than is left."""
         self._left -= steps
+        if self._whole is not None:
+            self._whole.spend(steps)
         if self._left < 0:
             raise TooManyCombinations
 

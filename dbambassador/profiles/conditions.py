@@ -1,7 +1,9 @@
 """What a requirement means, and a conjunction of requirements as the tokens it allows each fact.
 
 A fact of unknown value ranges over its domain: every value that some requirement mentions for it, any other
-value, and absent. No requirement can tell two other values apart, so this is exact.
+value, and absent. No requirement can tell two other values apart, so this is exact. A known fact may have
+several values (the authorities of a cluster while they are rotated); an unknown one is thought of as having
+one at most.
 """
 
 from __future__ import annotations
@@ -20,14 +22,31 @@ class Unmentioned(Enum):
 
 
 Token = str | Unmentioned
+Held = tuple[Token, ...]
+"""The values of a known fact; none for an absent one."""
+
+Known = Callable[[str], Held | None]
+"""Gives the values of a fact, or None where it is unknown."""
+
 Domain = frozenset[Token]
 Domains = Mapping[str, Domain]
 Restriction = Mapping[str, Domain]
 """A conjunction: each fact named has one of its tokens. An empty restriction always holds."""
 
 
-def holds(requirement: Requirement, token: Token) -> bool:
-    """As a Kubernetes label selector: `NotIn` holds for an absent fact too."""
+def holds(requirement: Requirement, held: Held) -> bool:
+    """As a Kubernetes label selector: `NotIn` holds for an absent fact too.
+
+    Of a fact with several values, `In` holds if any of them is named, and `NotIn` if none is.
+    """
+    if not held:
+        return fulfils(requirement, Unmentioned.ABSENT)
+    together = all if requirement.operator is Operator.NOT_IN else any
+    return together(fulfils(requirement, value) for value in held)
+
+
+def fulfils(requirement: Requirement, token: Token) -> bool:
+    """Whether a fact that is this, and nothing else, fulfils the requirement."""
     match requirement.operator:
         case Operator.IN:
             return token in requirement.values
@@ -49,22 +68,17 @@ def domains(profiles: Iterable[Profile]) -> dict[str, Domain]:
     return {key: frozenset(tokens) for key, tokens in mentioned.items()}
 
 
-def conjunction(
-    requirements: Iterable[Requirement], known: Callable[[str], Token | None], domains: Domains
-) -> Restriction | None:
-    """What the requirements, all together, still ask of the unknown facts; None if they cannot hold.
-
-    `known` gives a fact's token, or None where it is unknown.
-    """
+def conjunction(requirements: Iterable[Requirement], known: Known, domains: Domains) -> Restriction | None:
+    """What the requirements, all together, still ask of the unknown facts; None if they cannot hold."""
     allowed: dict[str, Domain] = {}
     for requirement in requirements:
-        token = known(requirement.key)
-        if token is not None:
-            if not holds(requirement, token):
+        held = known(requirement.key)
+        if held is not None:
+            if not holds(requirement, held):
                 return None
             continue
         before = allowed.get(requirement.key, domains[requirement.key])
-        after = frozenset(token for token in before if holds(requirement, token))
+        after = frozenset(token for token in before if fulfils(requirement, token))
         if not after:
             return None
         allowed[requirement.key] = after

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from ipaddress import IPv6Address, ip_address
 from itertools import product
 
 from dbambassador.profiles.candidates import Candidate
+from dbambassador.profiles.completions import Budget
 from dbambassador.profiles.conditions import Restriction
 from dbambassador.profiles.interpolation import template
 from dbambassador.settings.schema import Endpoint, HostEndpoint
@@ -18,14 +20,20 @@ Spelling = tuple[str | None, ...]
 """Literal text, and None where a fact of any value stands."""
 
 
-def overlap(one: Candidate, other: Candidate) -> Iterator[tuple[str, bool]]:
-    """The endpoints that both can lead to, and whether that is certain or only cannot be ruled out."""
-    theirs = [
-        (endpoint, spelling) for endpoint in _endpoints(other) for spelling in spellings(endpoint, other)
-    ]
+def overlap(one: Candidate, other: Candidate, budget: Budget) -> Iterator[tuple[str, bool]]:
+    """The endpoints that both can lead to, and whether that is certain or only cannot be ruled out.
+
+    Raises `TooManyCombinations` where there are more pairs of names to compare than the budget has steps.
+    """
+    theirs = []
+    for endpoint in _endpoints(other):
+        for spelling in spellings(endpoint, other):
+            budget.spend(1)
+            theirs.append((endpoint, spelling))
     seen = set()
     for ours in _endpoints(one):
         for spelling in spellings(ours, one):
+            budget.spend(1 + len(theirs))
             for endpoint, against in theirs:
                 if _service(ours) != _service(endpoint) or not _may_equal(spelling, against):
                     continue
@@ -68,7 +76,8 @@ def spellings(endpoint: Endpoint, candidate: Candidate) -> Iterator[Spelling]:
             if name:
                 value = given[name]
                 spelled.append(value.lower() if value is not None else None)
-        yield _joined(spelled)
+        joined = _joined(spelled)
+        yield joined if None in joined else (canonical("".join(part or "" for part in joined)),)
 
 
 def _values(name: str, match: Restriction) -> tuple[str | None, ...]:
@@ -77,6 +86,17 @@ def _values(name: str, match: Restriction) -> tuple[str | None, ...]:
     if tokens is None or not all(isinstance(token, str) for token in tokens):
         return (None,)
     return tuple(sorted(token for token in tokens if isinstance(token, str)))
+
+
+def canonical(name: str) -> str:
+    """One spelling for one place, as far as the name tells: DNS ignores case, and an IPv4 address mapped into
+    IPv6 (RFC 4291 section 2.5.5.2) is that IPv4 address."""
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return name.lower().removesuffix(".")
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address)
 
 
 def _joined(parts: list[str | None]) -> Spelling:

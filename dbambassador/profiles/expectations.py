@@ -42,4 +42,4 @@ def _row(catalogue: Catalogue, profile: Profile, number: int, row: Expectation) 
     outcome = f"{selection.profile.name} is chosen" if selection.profile else "none is chosen"
     wanted = "this one" if row.selected else "not this one"
     text = f"expect[{number}] wants {wanted}, but {outcome}: {selection.why}"
-    return Finding("expectation", Status.FAILS, (profile.name,), text, dict(row.facts))
+    return Finding("expectation", Status.FAILS, (profile.name,), text, dict(row.facts), f"expect[{number}]")

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dbambassador.errors import InvalidConfiguration
+from dbambassador.profiles.apart import led
 from dbambassador.profiles.interpolation import interpolate, needed
 from dbambassador.profiles.reasons import Reason, Status
 from dbambassador.profiles.selection import Selection, Verdict
 from dbambassador.profiles.table import GAP, UNBREAKABLE, WIDTH, short_path, table, whole_commands, wrap
-from dbambassador.profiles.wording import LONGEST_VALUE, shown
+from dbambassador.profiles.ways_out import ways_out
+from dbambassador.profiles.wording import LONGEST_VALUE, shown, values
 from dbambassador.settings.schema import Catalogue, Profile
 from dbambassador.values import Confidence, Fact, Facts, State
 
-MOST_FACTS = 16
+MOST_FACTS = 10
 MOST_ENVIRONMENTS = 16
-"""Rows, those of environments with two lines each: with the verdict they fill a screen of about sixty lines;
---json has all of them."""
+"""Rows, those of environments of up to two lines: with the verdict and what to do they fill a screen of about
+fifty lines; --all shows every one."""
+
+MOST_GROUPS = 6
+MOST_MEMBERS = 4
+"""Of the environments that have no row of their own: groups with one reason, and names told of each."""
 
 LONGEST_REQUIREMENT = 72
 LONGEST_REASON = 1000
@@ -35,25 +42,35 @@ PLAIN = {
     Status.ONLY_BY_NAME: "only by name",
 }
 ORDER = list(PLAIN)
-HINTS = {
-    Verdict.NO_MATCH: "`dbambassador reflect` shows all facts; --environment NAME chooses one by name",
-    Verdict.TIE: "give one of them a higher priority, or choose with --environment NAME",
-    Verdict.UNDECIDED: "make the unknown facts known, or choose with --environment NAME",
-    Verdict.CONFLICT: "change their conditions so that never both match, or choose with --environment NAME",
-}
 CONFIDENCE = {Confidence.HINT: "hint", Confidence.STRONG: "strong", Confidence.EXPLICIT: "explicit"}
 
 
-def explain(catalogue: Catalogue, facts: Facts, selection: Selection) -> str:
-    """The verdict, the facts that mattered, the chosen environment, and why not the others."""
-    lines = [_headline(selection), *_sentence(f"because {selection.why}.")]
-    if selection.verdict in HINTS:
-        lines += _sentence(f"What to do: {HINTS[selection.verdict]}.")
+def explain(catalogue: Catalogue, facts: Facts, selection: Selection, *, everything: bool = False) -> str:
+    """The verdict, what to do, the facts that mattered, the chosen environment, and why not the others.
+
+    `everything`: every fact and every environment in a row of its own, however many lines that takes.
+    """
+    unusable = [] if selection.profile is None else missing(selection.profile, facts, catalogue)
+    lines = [_headline(selection, unusable), *_sentence(f"because {selection.why}.")]
+    for number, step in enumerate(ways_out(catalogue, facts, selection)):
+        first, *commands = step.split("\n")
+        lead = "What to do: " if number == 0 else ""
+        lines += _sentence(f"{lead}{first}")
+        lines += [f"      {command}" for command in commands]
     if selection.profile is not None:
-        lines += ["", "Databases", *_databases(selection.profile, facts)]
-    lines += ["", "Facts that mattered", *_facts(mattered(catalogue, selection), facts)]
-    lines += ["", f"Environments in {catalogue.directory}", *_environments(selection)]
+        lines += ["", "Databases", *_databases(selection.profile, facts, unusable)]
+    lines += ["", "Facts that mattered", *_facts(mattered(catalogue, selection), facts, everything)]
+    lines += ["", f"Environments in {catalogue.directory}", *_environments(selection, everything)]
     return "\n".join(lines)
+
+
+def missing(profile: Profile, facts: Facts, catalogue: Catalogue) -> list[str]:
+    """What its endpoints need and cannot have here, each problem in words; empty if they are clear."""
+    try:
+        led(profile, facts, catalogue)
+    except InvalidConfiguration as error:
+        return [str(problem) for problem in error.problems]
+    return []
 
 
 def explain_json(catalogue: Catalogue, facts: Facts, selection: Selection) -> dict[str, Any]:
@@ -63,6 +80,8 @@ def explain_json(catalogue: Catalogue, facts: Facts, selection: Selection) -> di
         "environment": selection.profile.name if selection.profile else None,
         "kind": selection.profile.kind.value if selection.profile else None,
         "why": selection.why,
+        "missing": [] if selection.profile is None else missing(selection.profile, facts, catalogue),
+        "what_to_do": list(ways_out(catalogue, facts, selection)),
         "undecided": list(selection.undecided),
         "directory": catalogue.directory,
         "facts": [_fact_json(facts.get(name)) for name in mattered(catalogue, selection)],
@@ -81,7 +100,8 @@ def explain_json(catalogue: Catalogue, facts: Facts, selection: Selection) -> di
 
 
 def mattered(catalogue: Catalogue, selection: Selection) -> tuple[str, ...]:
-    """The facts behind the outcome: undecided ones, those of the environments that match, each reason's."""
+    """The facts behind the outcome: undecided ones, those of the environments that match, and those of the
+    other reasons, the one that speaks of most environments first."""
     names = dict.fromkeys(selection.undecided)
     matching = {reason.environment for reason in selection.reasons if reason.status == Status.MATCHES}
     if selection.profile is not None:
@@ -89,7 +109,8 @@ def mattered(catalogue: Catalogue, selection: Selection) -> tuple[str, ...]:
     for profile in catalogue.profiles:
         if profile.name in matching:
             names |= dict.fromkeys(_conditions(profile))
-    names |= dict.fromkeys(reason.fact for reason in selection.reasons if reason.fact)
+    spoken_of = Counter(reason.fact for reason in selection.reasons if reason.fact)
+    names |= dict.fromkeys(name for name, _ in spoken_of.most_common())
     return tuple(names)
 
 
@@ -98,9 +119,10 @@ def _conditions(profile: Profile) -> list[str]:
     return [requirement.key for requirement in (*(profile.match or ()), *profile.forbid)]
 
 
-def _headline(selection: Selection) -> str:
+def _headline(selection: Selection, unusable: Sequence[str]) -> str:
     if selection.profile is not None:
-        return f"Chosen: {selection.profile.name} ({selection.profile.kind.value})"
+        but = ", but where its databases are cannot be told here" if unusable else ""
+        return f"Chosen: {selection.profile.name} ({selection.profile.kind.value}){but}"
     return {
         Verdict.NO_MATCH: "No environment: none matches",
         Verdict.TIE: "No environment: several match equally well",
@@ -111,25 +133,24 @@ def _headline(selection: Selection) -> str:
     }.get(selection.verdict, "No environment: there is none of that name")
 
 
-def _databases(profile: Profile, facts: Facts) -> list[str]:
-    unusable: list[str] = []
-    try:
+def _databases(profile: Profile, facts: Facts, unusable: Sequence[str]) -> list[str]:
+    if not unusable:
         profile = interpolate(profile, facts)
-    except InvalidConfiguration as error:
-        unusable = [line for problem in error.problems for line in _sentence(str(problem))]
     rows = []
     for database in profile.databases:
         listens = ", ".join(str(address) for address in database.listen)
         rows.append((database.name, listens, "→ " + ", ".join(str(each) for each in database.endpoints)))
-    return [*_table(rows), *unusable]
+    return [*_table(rows), *(f"  {problem}" for problem in unusable)]
 
 
-def _facts(names: Sequence[str], facts: Facts) -> list[str]:
-    rows = [_fact_row(facts.get(name)) for name in names[:MOST_FACTS]]
+def _facts(names: Sequence[str], facts: Facts, everything: bool) -> list[str]:
+    most = len(names) if everything else MOST_FACTS
+    rows = [_fact_row(facts.get(name)) for name in names[:most]]
     name, source = (max((len(row[column]) for row in rows), default=0) for column in (0, 2))
     room = max(WIDTH - 3 * len(GAP) - name - min(source, LONGEST_SOURCE), SHORTEST_VALUE)
     rows = [(name, shown(value, min(room, LONGEST_VALUE)), source) for name, value, source in rows]
-    return [*_table(rows), *_more(len(names) - MOST_FACTS, "facts")]
+    more = len(names) - most
+    return [*_table(rows), *([f"  … and {more} more (--all shows every one)"] if more > 0 else [])]
 
 
 def _fact_row(fact: Fact) -> tuple[str, str, str]:
@@ -137,15 +158,43 @@ def _fact_row(fact: Fact) -> tuple[str, str, str]:
         return (fact.name, "unknown", whole_commands(shown(fact.reason, LONGEST_REASON)))
     weight = "a hint: " if fact.confidence is Confidence.HINT else ""
     source = weight + short_path(shown(fact.source, LONGEST_REASON))
-    return (fact.name, fact.value if fact.present else "absent", source)
+    return (fact.name, values(fact) if fact.present else "absent", source)
 
 
-def _environments(selection: Selection) -> list[str]:
+def _environments(selection: Selection, everything: bool) -> list[str]:
     reasons = sorted(selection.reasons, key=lambda reason: ORDER.index(reason.status))
+    if everything or len(reasons) <= MOST_ENVIRONMENTS:
+        return _rows(reasons)
+    # Those that are ruled out, and what can be had only by name, tell the least.
+    near = [reason for reason in reasons if reason.status not in (Status.RULED_OUT, Status.ONLY_BY_NAME)]
+    near = near[: MOST_ENVIRONMENTS - MOST_GROUPS]
+    others = [reason for reason in reasons if reason not in near]
+    rows = _rows(near) if near else []
+    return [*rows, f"  {len(others)} others (--all shows every one):", *_grouped(others)]
+
+
+def _rows(reasons: Sequence[Reason]) -> list[str]:
     ranked = len({reason.priority for reason in reasons}) > 1
-    rows = [_environment_row(reason, ranked=ranked) for reason in reasons[:MOST_ENVIRONMENTS]]
-    lines = table(rows, narrowest=WIDTH)  # a condition is one thought: better a line of its own than broken
-    return [*lines, *_more(len(reasons) - MOST_ENVIRONMENTS, "environments")]
+    rows = [_environment_row(reason, ranked=ranked) for reason in reasons]
+    return table(rows, narrowest=WIDTH)  # a condition is one thought: better a line of its own than broken
+
+
+def _grouped(reasons: Iterable[Reason]) -> list[str]:
+    """Environments with one reason in one line, the largest groups first."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for reason in reasons:
+        groups.setdefault((reason.status, reason.fact, reason.found), []).append(reason.environment)
+    largest = sorted(groups.items(), key=lambda group: -len(group[1]))
+    lines = []
+    for (status, fact, found), names in largest[:MOST_GROUPS]:
+        by = f" by {fact}, found {found}" if fact else ""
+        more = len(names) - MOST_MEMBERS
+        members = ", ".join(names[:MOST_MEMBERS]) + (f" and {more} more" if more > 0 else "")
+        lines.append(f"    {len(names)} {PLAIN[status]}{by}: {members}")
+    rest = largest[MOST_GROUPS:]
+    if rest:
+        lines.append(f"    {sum(len(names) for _, names in rest)} for {len(rest)} more reasons")
+    return lines
 
 
 def _environment_row(reason: Reason, *, ranked: bool) -> tuple[str, ...]:
@@ -175,15 +224,12 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     return table(rows) or ["  none"]
 
 
-def _more(count: int, what: str) -> list[str]:
-    return [f"  … and {count} more {what} (--json shows all)"] if count > 0 else []
-
-
 def _fact_json(fact: Fact) -> dict[str, Any]:
     return {
         "name": fact.name,
         "state": fact.state.value,
         "value": fact.value if fact.present else None,
+        "values": list(fact.values),
         "confidence": CONFIDENCE[fact.confidence],
         "source": fact.source,
         "reason": fact.reason,

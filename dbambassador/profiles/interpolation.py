@@ -63,7 +63,8 @@ def _endpoint(
     unusable = [facts.get(name) for name in mentioned if not usable(facts.get(name), profile)]
     for fact in unusable:
         text = f"${{{fact.name}}}, which is {found(fact, proof_needed=profile.production)}"
-        problems.append(Problem(profile.file, path, text, "a fact that is present here"))
+        expected = "a fact with one value here" if fact.several else "a fact that is present here"
+        problems.append(Problem(profile.file, path, text, expected))
     if unusable:
         return endpoint
     value = "".join(literal + (facts.get(name).value if name else "") for literal, name in pieces(written))
@@ -79,4 +80,7 @@ def _endpoint(
 
 
 def usable(fact: Fact, profile: Profile) -> bool:
-    return fact.present and not (profile.production and fact.confidence is Confidence.HINT)
+    """Whether it can be part of a name: known well enough, and one value rather than several."""
+    return (
+        fact.present and not fact.several and not (profile.production and fact.confidence is Confidence.HINT)
+    )

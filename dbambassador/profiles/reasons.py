@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dbambassador.profiles.candidates import candidate, trusted
-from dbambassador.profiles.conditions import Domains, Token, conjunction
+from dbambassador.profiles.conditions import Domains, Known, conjunction
 from dbambassador.profiles.wording import found
 from dbambassador.settings.schema import Profile, Requirement
 from dbambassador.values import Facts
@@ -74,7 +74,7 @@ def _status(profile: Profile, facts: Facts, domains: Domains) -> str:
 
 
 def _first_impossible(
-    requirements: Iterable[Requirement], known: Callable[[str], Token | None], domains: Domains
+    requirements: Iterable[Requirement], known: Known, domains: Domains
 ) -> Requirement | None:
     """The first one that fails, or that contradicts those before it."""
     before: list[Requirement] = []
@@ -85,8 +85,6 @@ def _first_impossible(
     return None
 
 
-def _first_open(
-    requirements: Iterable[Requirement], known: Callable[[str], Token | None], domains: Domains
-) -> Requirement | None:
+def _first_open(requirements: Iterable[Requirement], known: Known, domains: Domains) -> Requirement | None:
     """The first one on an unknown fact that does not hold whatever that fact turns out to be."""
     return next((one for one in requirements if conjunction([one], known, domains)), None)

@@ -11,19 +11,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import Enum
 
 from dbambassador.profiles.candidates import Candidate, candidate, forbid, proven
 from dbambassador.profiles.completions import Budget, Constraint, TooManyCombinations, find
 from dbambassador.profiles.conditions import Domains, Restriction, conjunction, domains
 from dbambassador.profiles.reasons import Reason, Status, reason
-from dbambassador.profiles.wording import found, listed
+from dbambassador.profiles.wording import few, found
 from dbambassador.settings.schema import Catalogue, Profile
 from dbambassador.values import Facts
 
 STEPS = 200_000
 """Restrictions examined before a question counts as undecided: about 0.2 s of a CPU. Ordinary catalogues
 need some hundreds."""
+
+
+MOST_TOLD = 3
+"""Open facts in the sentence that says why; the table has more of them."""
 
 
 class Verdict(Enum):
@@ -151,7 +156,7 @@ def _never_chosen(
                 return Selection(Verdict.CONFLICT, None, f"{names} both match", reasons)
     highest = max(each.profile.priority for each in standing)
     equal = [each.profile.name for each in standing if each.profile.priority == highest]
-    why = f"{listed(equal)} match with the same priority {highest}"
+    why = f"{few(equal)} match with the same priority {highest}"
     return Selection(Verdict.TIE, None, why, reasons)
 
 
@@ -160,9 +165,11 @@ def _by_name(
 ) -> Selection:
     profile = next((profile for profile in catalogue.profiles if profile.name == requested), None)
     if profile is None:
-        known = listed([profile.name for profile in catalogue.profiles])
+        known = few([profile.name for profile in catalogue.profiles])
         reasons = _reasons(catalogue, facts, spans, None)
-        why = f"there is no environment {requested} in {catalogue.directory}, only {known}"
+        meant = get_close_matches(requested, [profile.name for profile in catalogue.profiles], n=1)
+        guess = f"; did you mean {meant[0]}?" if meant else ""
+        why = f"there is no environment {requested} in {catalogue.directory}, only {known}{guess}"
         return Selection(Verdict.NO_SUCH, None, why, reasons)
     blocking = forbid(profile, facts, spans)
     # A person who names an environment overrules hints, whatever its kind; only proof speaks against them.
@@ -195,16 +202,18 @@ def _why_chosen(winner: Candidate, standing: Sequence[Candidate]) -> str:
     if not others:
         return "its match holds, and no other environment's can"
     may = "matches" if len(others) == 1 else "match"
-    return f"its priority {winner.profile.priority} is the highest; {listed(others)} {may} or may match too"
+    return f"its priority {winner.profile.priority} is the highest; {few(others)} {may} or may match too"
 
 
 def _why_undecided(standing: Sequence[Candidate], facts: Facts, undecided: tuple[str, ...]) -> str:
-    names = listed([each.profile.name for each in standing], "or")
+    names = few([each.profile.name for each in standing], "or")
     return f"it may be {names}, but {_unknown(facts, undecided)}"
 
 
 def _unknown(facts: Facts, names: tuple[str, ...]) -> str:
-    return "; ".join(f"{name} is {found(facts.get(name), proof_needed=True)}" for name in names)
+    told = [f"{name} is {found(facts.get(name), proof_needed=True)}" for name in names[:MOST_TOLD]]
+    more = [f"{len(names) - MOST_TOLD} more facts are open"] if len(names) > MOST_TOLD else []
+    return "; ".join([*told, *more])
 
 
 __all__ = ["Reason", "Selection", "Status", "Verdict", "select"]

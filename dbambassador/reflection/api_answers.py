@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from dbambassador.reflection import cloud
-from dbambassador.reflection.api_questions import NODE_FACTS, Object, Question
+from dbambassador.reflection import cloud, distributions, provider_id
+from dbambassador.reflection.api_questions import CLUSTER_UID, FACTS, Object, Question
 from dbambassador.reflection.downward import looked
-from dbambassador.reflection.findings import Findings, fault, unknown
+from dbambassador.reflection.findings import Findings, fault, found, unknown
 from dbambassador.values import Confidence, Fact, Facts
 
 _ACCOUNT = re.compile(r'"system:serviceaccount:([a-z0-9.-]{1,253}):([a-z0-9.-]{1,253})"')
@@ -55,18 +55,33 @@ def _told(kind: Object, name: str, confidence: Confidence, outcome: object) -> F
     source = f"Kubernetes API, GET {kind.path(name)}"
     if not isinstance(outcome, dict):
         return _unknown(kind, NO_ANSWER, False)
-    labels = _text_map(outcome.get("labels"))
-    if outcome.get("outcome") == "ok" and labels is not None:
-        parts = [looked(kind.family, labels, confidence, source)]
-        if kind is Object.NODE:
-            provider_id = outcome.get("provider_id")
-            parts.append(
-                cloud.provider(provider_id if isinstance(provider_id, str) else "", confidence, source)
-            )
-            parts.append(_topology(labels, confidence, source))
-        return Findings.joined(parts)
+    if outcome.get("outcome") == "ok" and (told := _content(kind, outcome, confidence, source)) is not None:
+        return told
     reason, retryable = _failure(kind, name, outcome)
     return _unknown(kind, f"{source}: {reason}", retryable)
+
+
+def _content(
+    kind: Object, outcome: Mapping[str, object], confidence: Confidence, source: str
+) -> Findings | None:
+    """None: it lacks what such an object has."""
+    if kind is Object.VERSION:
+        version = _text(outcome, "version")
+        return distributions.from_version(version, source) if version else None
+    if kind is Object.CLUSTER:
+        uid = _text(outcome, "uid")
+        return Findings((found(CLUSTER_UID, uid, confidence, f"{source}, metadata.uid"),)) if uid else None
+    labels = _text_map(outcome.get("labels"))
+    if labels is None:
+        return None
+    listed = looked(kind.mark, labels, confidence, source)
+    if kind is Object.NAMESPACE:
+        return listed
+    provider = provider_id.read(_text(outcome, "provider_id"), confidence, source)
+    scheme = Facts.of(provider.facts).get(cloud.PROVIDER_SCHEME).value
+    image = _text(outcome, "os_image")
+    distribution = distributions.from_node(labels, scheme, image, confidence, source)
+    return Findings.joined((listed, provider, _topology(labels, confidence, source), distribution))
 
 
 def _topology(labels: Mapping[str, str], confidence: Confidence, source: str) -> Findings:
@@ -105,13 +120,15 @@ def _status(kind: Object, name: str, status: int, message: str) -> tuple[str, bo
         case HTTPStatus.FORBIDDEN:
             return f"{shown}; to allow it: {permission(kind, name, message)}", False
         case HTTPStatus.NOT_FOUND:
-            return f"{shown}: no such {kind.value}; {kind.named_by} may be wrong", False
+            wrong = f"no such {kind.value}; {kind.named_by} may be wrong" if kind.named_by else "not there"
+            return f"{shown}: {wrong}", False
     retryable = status == HTTPStatus.TOO_MANY_REQUESTS or 500 <= status <= 599
     return _with(shown, message), retryable
 
 
 def permission(kind: Object, name: str, message: str) -> str:
-    """The commands that permit the request, exactly: a ClusterRole for nodes, else a Role in the namespace.
+    """The commands that permit the request, exactly: a ClusterRole for nodes, a Role in a namespace for that
+    namespace, and for the version the role that clusters have for it.
 
     Nodes have no namespace, so a ClusterRole is needed; a Role in a namespace reaches that namespace itself:
     https://kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-resources
@@ -125,6 +142,11 @@ def permission(kind: Object, name: str, message: str) -> str:
             f"kubectl create clusterrolebinding {role}-{bound_to.replace(':', '-')} "
             f"--clusterrole={role} --serviceaccount={bound_to}"
         )
+    if kind is Object.VERSION:
+        return (
+            f"kubectl create clusterrolebinding dbambassador-version-reader-{bound_to.replace(':', '-')} "
+            f"--clusterrole=system:public-info-viewer --serviceaccount={bound_to}"
+        )
     role = "dbambassador-namespace-reader"
     return (
         f"kubectl -n {name} create role {role} --verb=get --resource=namespaces --resource-name={name} && "
@@ -133,15 +155,18 @@ def permission(kind: Object, name: str, message: str) -> str:
 
 
 def _unknown(kind: Object, reason: str, retryable: bool) -> Findings:
-    names = sorted(NODE_FACTS) if kind is Object.NODE else []
-    return Findings(
-        tuple(unknown(name, reason, retryable=retryable) for name in names),
-        (unknown(kind.family, reason, retryable=retryable),),
-    )
+    names = tuple(unknown(name, reason, retryable=retryable) for name in sorted(FACTS[kind]))
+    labelled = kind in (Object.NODE, Object.NAMESPACE)
+    return Findings(names, (unknown(kind.mark, reason, retryable=retryable),) if labelled else ())
 
 
 def _with(reason: str, detail: str) -> str:
     return f"{reason} ({detail})" if detail else reason
+
+
+def _text(outcome: Mapping[str, object], key: str) -> str:
+    value = outcome.get(key)
+    return value if isinstance(value, str) else ""
 
 
 def _text_map(value: object) -> dict[str, str] | None:

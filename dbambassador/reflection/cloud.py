@@ -1,37 +1,34 @@
-"""What a node's labels and provider ID tell about the cloud under it. Pure.
+"""What the labels of a node, and of a pod, tell about the cloud under them. Pure.
 
-Labels: https://kubernetes.io/docs/reference/labels-annotations-taints/. Schemes of `spec.providerID` are
-those of the cloud controller managers. A missing one is no evidence of having no cloud.
+Labels: https://kubernetes.io/docs/reference/labels-annotations-taints/.
 """
 
 from __future__ import annotations
 
-import re
-
-from dbambassador.reflection.findings import Findings, absent, found, unknown
-from dbambassador.values import Confidence, Fact, Facts
+from dbambassador.reflection.downward import LABELS as POD_LABELS
+from dbambassador.reflection.findings import Findings, found
+from dbambassador.values import Confidence, Facts
 
 NODE_LABELS = "k8s.node.label."
+REGION, ZONE = "cloud.region", "cloud.availability_zone"
+PLATFORM = "cloud.platform"
 PROVIDER = "cloud.provider"
+ACCOUNT = "cloud.account.id"
 PROVIDER_SCHEME = "dbambassador.node.provider_id_scheme"
 
 TOPOLOGY = {
-    "cloud.region": NODE_LABELS + "topology.kubernetes.io/region",
-    "cloud.availability_zone": NODE_LABELS + "topology.kubernetes.io/zone",
+    REGION: NODE_LABELS + "topology.kubernetes.io/region",
+    ZONE: NODE_LABELS + "topology.kubernetes.io/zone",
 }
 
-_PROVIDERS = {
-    "aws": "aws",
-    "azure": "azure",
-    "gce": "gcp",
-    "hcloud": "hetzner",
-    "hrobot": "hetzner",
-    "ibm": "ibm_cloud",
-    "linode": "akamai_cloud",
-}
-"""Scheme to OpenTelemetry's `cloud.provider`."""
-
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]{0,62})://")
+_POD_TOPOLOGY = (
+    (REGION, "topology.kubernetes.io/region"),
+    (ZONE, "topology.kubernetes.io/zone"),
+    (REGION, "topology.k8s.io/region"),
+    (ZONE, "topology.k8s.io/zone"),
+)
+"""Kubernetes copies the node's to its pods: on by default since 1.35, and with the second names in its first
+alpha version (https://kep.k8s.io/4742)."""
 
 
 def topology(facts: Facts) -> Findings:
@@ -45,20 +42,11 @@ def topology(facts: Facts) -> Findings:
     return Findings(tuple(claims))
 
 
-def provider(provider_id: str, confidence: Confidence, source: str) -> Findings:
-    """From a node's `spec.providerID`, which is "" where no cloud controller runs."""
-    match = _SCHEME.match(provider_id)
-    if match is None:
-        reason = (
-            f"{source}: spec.providerID names no provider" if provider_id else f"{source}: no spec.providerID"
-        )
-        return Findings((absent(PROVIDER_SCHEME, source), unknown(PROVIDER, reason)))
-    scheme = match[1]
-    claims: list[Fact] = [found(PROVIDER_SCHEME, scheme, confidence, source)]
-    if scheme in _PROVIDERS:
-        claims.append(found(PROVIDER, _PROVIDERS[scheme], confidence, f"{source}, spec.providerID"))
-    else:
-        claims.append(
-            unknown(PROVIDER, f"{source}: spec.providerID {scheme}:// names no cloud that is known here")
-        )
+def pod_topology(facts: Facts) -> Findings:
+    """Region and zone from the pod's labels; a hint: a pod that names its own node keeps its own."""
+    claims = []
+    for name, label in _POD_TOPOLOGY:
+        fact = facts.get(POD_LABELS + label)
+        if fact.present:
+            claims.append(found(name, fact.value, Confidence.HINT, f"{fact.source}, label {label}"))
     return Findings(tuple(claims))

@@ -6,7 +6,8 @@ known here are OpenTelemetry's `K8S_…`, the `POD_…` of common use and the `M
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from dbambassador.reflection import go_quoting
 from dbambassador.reflection.findings import Findings, absent, found, name_fault, unknown
@@ -14,6 +15,8 @@ from dbambassador.reflection.reading import Files, Reading
 from dbambassador.values import Confidence, Fact, State
 
 VOLUME = "/etc/podinfo"
+VOLUMES = (VOLUME, "/podinfo")
+"""Where one is looked for: the place of Kubernetes' documentation, and the other one in common use."""
 
 VARIABLES: Mapping[str, tuple[str, ...]] = {
     "k8s.namespace.name": ("K8S_NAMESPACE_NAME", "POD_NAMESPACE", "MY_POD_NAMESPACE"),
@@ -46,18 +49,40 @@ def from_environ(environ: Mapping[str, str], confidence: Confidence) -> Findings
 
 
 def from_volume(files: Files, confidence: Confidence) -> Findings:
-    """The volume, if one is mounted."""
-    if files.look(VOLUME).state is State.ABSENT:
+    """The volumes that are mounted, nearly always one. Where two of them disagree, both claims are given."""
+    volumes = [_volume(files, volume, confidence) for volume in VOLUMES]
+    return Findings.joined((*volumes, _missed(volumes)))
+
+
+def _volume(files: Files, volume: str, confidence: Confidence) -> Findings:
+    if files.look(volume).state is State.ABSENT:
         return Findings()
-    claims = [one_value(name, files.read(f"{VOLUME}/{file}"), confidence) for name, file in FILES.items()]
+    claims = [one_value(name, files.read(f"{volume}/{file}"), confidence) for name, file in FILES.items()]
     single = Findings(tuple(claim for claim in claims if claim is not None and not _says_nothing(claim)))
     return Findings.joined(
         (
             single,
-            _family(LABELS, files, f"{VOLUME}/labels", confidence),
-            _family(ANNOTATIONS, files, f"{VOLUME}/annotations", confidence),
+            _family(LABELS, files, f"{volume}/labels", confidence),
+            _family(ANNOTATIONS, files, f"{volume}/annotations", confidence),
         )
     )
+
+
+def _missed(volumes: Iterable[Findings]) -> Findings:
+    """What one volume gives and another, which lists all there is, does not: it says that there is none."""
+    volumes = tuple(volumes)
+    missed: list[Fact] = []
+    for one in volumes:
+        names = {fact.name for fact in one.facts}
+        others = [fact for other in volumes if other is not one for fact in other.facts if fact.present]
+        for family in one.families:
+            if family.state is State.ABSENT:
+                missed += [
+                    replace(family, name=fact.name)
+                    for fact in others
+                    if fact.name.startswith(family.name) and fact.name not in names
+                ]
+    return Findings(tuple(missed))
 
 
 def one_value(name: str, reading: Reading, confidence: Confidence) -> Fact | None:

@@ -22,7 +22,11 @@ PLATFORM_VARIABLE = "DBAMBASSADOR_PLATFORM"
 # Names that their variable's form cannot tell: an underscore may stand for itself.
 _UNDERSCORED = {
     name.upper().replace(".", "_"): name
-    for name in ("cloud.availability_zone", "dbambassador.node.provider_id_scheme")
+    for name in (
+        "cloud.availability_zone",
+        "dbambassador.node.provider_id_scheme",
+        "gcp.cloud_run.job.execution",
+    )
 }
 
 

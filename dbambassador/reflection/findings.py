@@ -13,6 +13,9 @@ MAX_VALUE = 1024
 MAX_NAME = 400
 """Characters. The longest name is a prefix of ours and a label key, 253 + 1 + 63 characters."""
 
+MAX_VALUES = 256
+"""Of one fact; some clusters publish a bundle of more than a hundred authorities."""
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:
@@ -53,6 +56,19 @@ def found(name: str, value: str, confidence: Confidence, source: str) -> Fact:
     if problem := fault(value):
         return unknown(name, f"{source}: {problem}", source=source, confidence=confidence)
     return Fact(name, State.PRESENT, value, confidence, source)
+
+
+def found_several(name: str, values: Iterable[str], confidence: Confidence, source: str) -> Fact:
+    """A present fact with all of these values, of which there is at least one."""
+    each = sorted(set(values))
+    if len(each) == 1:
+        return found(name, each[0], confidence, source)
+    problem = next(filter(None, map(fault, each)), "")
+    if len(each) > MAX_VALUES:
+        problem = f"{len(each)} values, at most {MAX_VALUES} are accepted"
+    if problem:
+        return unknown(name, f"{source}: {problem}", source=source, confidence=confidence)
+    return Fact(name, State.PRESENT, ", ".join(each), confidence, source, several=tuple(each))
 
 
 def absent(name: str, source: str) -> Fact:

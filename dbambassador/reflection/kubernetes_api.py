@@ -8,6 +8,7 @@ mean to a person is said by `api_answers`.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import ssl
 import sys
@@ -31,6 +32,8 @@ MAX_BODY = 4 * 1024 * 1024
 PIECE = 256 * 1024
 """Bytes read at once."""
 
+VERSION_PATH = "/version"
+
 MAX_DETAIL = 300
 """Characters of a message that are passed on."""
 
@@ -43,6 +46,8 @@ class Overdue(BaseException):
 
 def main() -> None:
     question = json.load(sys.stdin)
+    if question["unhurried"]:
+        os.nice(19)
     json.dump(answers(question), sys.stdout)
 
 
@@ -139,7 +144,7 @@ def fetched(pool: Any, url: str, token: str) -> Outcome | tuple[int, bytes]:
 
 
 def described(answer: Outcome | tuple[int, bytes], path: str) -> Outcome:
-    """What is passed on of an answer: labels and provider ID, or status and message."""
+    """What is passed on of an answer: the few fields that make facts, or status and message."""
     if isinstance(answer, dict):
         return answer
     status, body = answer
@@ -152,12 +157,26 @@ def described(answer: Outcome | tuple[int, bytes], path: str) -> Outcome:
         message = document.get("message")
         detail = message[:MAX_DETAIL] if isinstance(message, str) else ""
         return {"outcome": "status", "status": status, "detail": detail}
-    metadata, spec = document.get("metadata"), document.get("spec")
-    if not isinstance(metadata, dict) or metadata.get("name") != path.rpartition("/")[2]:
+    if path == VERSION_PATH:
+        version = document.get("gitVersion")
+        if not isinstance(version, str) or not version.startswith("v"):
+            return {"outcome": "garbage", "detail": "no gitVersion"}
+        return {"outcome": "ok", "version": version}
+    metadata = _mapping(document, "metadata")
+    if metadata.get("name") != path.rpartition("/")[2]:
         return {"outcome": "garbage", "detail": "not the object that was asked for"}
-    labels = metadata.get("labels") or {}
-    provider_id = spec.get("providerID") if isinstance(spec, dict) else None
-    return {"outcome": "ok", "labels": labels, "provider_id": provider_id or ""}
+    return {
+        "outcome": "ok",
+        "labels": metadata.get("labels") or {},
+        "uid": metadata.get("uid") or "",
+        "provider_id": _mapping(document, "spec").get("providerID") or "",
+        "os_image": _mapping(_mapping(document, "status"), "nodeInfo").get("osImage") or "",
+    }
+
+
+def _mapping(document: dict[str, Any], key: str) -> dict[str, Any]:
+    value = document.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 @contextmanager

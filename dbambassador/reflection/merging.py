@@ -13,6 +13,9 @@ from dataclasses import replace
 from dbambassador.reflection.findings import Findings
 from dbambassador.values import Confidence, Fact, Facts, State
 
+LONGEST_TOLD = 200
+"""Characters of a value in the reason of a disagreement: three fingerprints and some words."""
+
 
 def merged(findings: Findings) -> Facts:
     """One fact for each name and each family."""
@@ -59,9 +62,14 @@ def _resolved(claims: list[Fact]) -> Fact:
     first = heard[0]
     if len(sources) > 1:
         told = ", but ".join(
-            f"{' and '.join(spoken_by)} {f'says {value}' if state is State.PRESENT else 'says there is none'}"
+            f"{' and '.join(spoken_by)} {'say' if len(spoken_by) > 1 else 'says'} "
+            f"{_shortened(value) if state is State.PRESENT else 'there is none'}"
             for (state, value), spoken_by in sources.items()
         )
         return Fact(first.name, State.UNKNOWN, "", highest, "", f"sources disagree: {told}")
     spoken_by = sources[first.state, first.value]
-    return Fact(first.name, first.state, first.value, highest, ", ".join(spoken_by))
+    return Fact(first.name, first.state, first.value, highest, ", ".join(spoken_by), several=first.several)
+
+
+def _shortened(value: str) -> str:
+    return value if len(value) <= LONGEST_TOLD else f"{value[:LONGEST_TOLD]}…"

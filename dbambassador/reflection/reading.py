@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dbambassador.values import State
@@ -27,7 +27,8 @@ class Reading:
     path: str
     """As the process in that place would name it: without the root in front."""
     state: State
-    data: bytes = b""
+    data: bytes = field(default=b"", repr=False)
+    """Not shown: one of the files is a secret."""
     reason: str = ""
     """Why it is unknown; begins with the path."""
     directory: bool = False
@@ -57,6 +58,12 @@ class Files:
 
     def read(self, path: str, limit: int = MAX_BYTES) -> Reading:
         """The whole of a regular file of at most `limit` bytes; anything else at `path` is unknown."""
+        reading = self._read(path, limit)
+        # The kubelet swaps a volume's directory for another and removes the old one
+        # (pkg/volume/util/atomic_writer.go): who was on the way through it finds nothing, once.
+        return self._read(path, limit) if reading.state is State.ABSENT else reading
+
+    def _read(self, path: str, limit: int) -> Reading:
         place = self.place(path)
         if isinstance(place, Reading):
             return place

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from dbambassador.errors import InvalidConfiguration, Problem
-from dbambassador.reflection.findings import fault, name_fault
+from dbambassador.reflection.findings import MAX_VALUES, fault, name_fault
 from dbambassador.values import Confidence, Fact, Facts, State
 
 _STATES = {state.value: state for state in State}
 _CONFIDENCES = {confidence.name.lower(): confidence for confidence in Confidence}
-_FIELDS = ("name", "state", "value", "confidence", "source", "reason", "retryable")
+_FIELDS = ("name", "state", "value", "values", "confidence", "source", "reason", "retryable")
 
 
 def dump(facts: Facts) -> dict[str, Any]:
@@ -45,6 +45,7 @@ def _record(fact: Fact) -> dict[str, Any]:
         "name": fact.name,
         "state": fact.state.value,
         "value": fact.value if fact.present else None,
+        "values": list(fact.values),
         "confidence": fact.confidence.name.lower(),
         "source": fact.source,
         "reason": fact.reason,
@@ -87,7 +88,8 @@ class _Record:
         if problem := name_fault(name):
             self.wrong("name", problem, "a name")
         state = _STATES[self._one_of("state", _STATES)]
-        value = self._value() if state is State.PRESENT else ""
+        several = self._several() if state is State.PRESENT else ()
+        value = ", ".join(several) or (self._value() if state is State.PRESENT else "")
         retryable = self._fields.get("retryable", False)
         if not isinstance(retryable, bool):
             self.wrong("retryable", _kind(retryable), "true or false")
@@ -99,6 +101,7 @@ class _Record:
             self._text("source"),
             self._text("reason"),
             bool(retryable),
+            several,
         )
 
     def wrong(self, key: str, found: str, expected: str) -> None:
@@ -113,6 +116,21 @@ class _Record:
         if problem := fault(value):
             self.wrong("value", problem, "a value")
         return value
+
+    def _several(self) -> tuple[str, ...]:
+        """Left out by documents of the time when every fact had one value."""
+        values = self._fields.get("values", [])
+        if not isinstance(values, list) or not all(isinstance(value, str) and value for value in values):
+            self.wrong("values", _kind(values), "a list of values")
+            return ()
+        if len(values) < 2:
+            return ()
+        if len(values) > MAX_VALUES:
+            self.wrong("values", f"{len(values)} values", f"at most {MAX_VALUES}")
+        for value in values:
+            if problem := fault(value):
+                self.wrong("values", problem, "a value")
+        return tuple(sorted(set(values))) if len(set(values)) > 1 else ()
 
     def _text(self, key: str) -> str:
         text = self._fields.get(key)

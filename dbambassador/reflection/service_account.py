@@ -1,17 +1,22 @@
-"""The service account's files in a pod: its namespace, and the fingerprint of the cluster's CA.
+"""The service account's files in a pod: its namespace, its token's claims, fingerprints of the cluster's CA.
 
 The volume holds `token`, `ca.crt` (from the ConfigMap kube-root-ca.crt) and `namespace`:
-https://kubernetes.io/docs/concepts/storage/projected-volumes/. The token is not read here.
+https://kubernetes.io/docs/concepts/storage/projected-volumes/. A pod without it may mount that ConfigMap,
+which every namespace has, beside its downward volume's files.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from dbambassador.reflection import downward, token_claims
 from dbambassador.reflection.certificates import NoCertificate, fingerprints
-from dbambassador.reflection.findings import Findings, found, unknown
+from dbambassador.reflection.findings import Findings, found, found_several, unknown
 from dbambassador.reflection.reading import Files, Reading
 from dbambassador.values import Confidence, Fact, State
 
 DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
+TOKEN = f"{DIRECTORY}/token"
 NAMESPACE = "k8s.namespace.name"
 CA_FINGERPRINT = "dbambassador.k8s.ca.sha256"
 
@@ -19,12 +24,19 @@ MAX_CA_BYTES = 256 * 1024
 """Some clusters publish a bundle of a hundred certificates."""
 
 
-def read(files: Files) -> Findings:
-    claims = (
-        namespace(files.read(f"{DIRECTORY}/namespace")),
-        ca_fingerprint(files.read(f"{DIRECTORY}/ca.crt", MAX_CA_BYTES)),
-    )
-    return Findings(tuple(claim for claim in claims if claim is not None))
+def read(files: Files, trust: Confidence) -> Findings:
+    """All of it. `trust`: how far files of a downward volume are trusted."""
+    here = namespace(files.read(f"{DIRECTORY}/namespace"))
+    authorities = [
+        ca_fingerprints(files.read(f"{DIRECTORY}/ca.crt", MAX_CA_BYTES)),
+        *(
+            ca_fingerprints(files.read(f"{volume}/ca.crt", MAX_CA_BYTES), trust)
+            for volume in downward.VOLUMES
+        ),
+    ]
+    token = token_claims.read(files.read(TOKEN, token_claims.MAX_BYTES), here)
+    claims = [*([here] if here else []), *one_cluster([claim for claim in authorities if claim is not None])]
+    return Findings.joined((Findings(tuple(claims)), token))
 
 
 def namespace(reading: Reading) -> Fact | None:
@@ -39,11 +51,8 @@ def namespace(reading: Reading) -> Fact | None:
     return found(NAMESPACE, value, Confidence.STRONG, reading.path)
 
 
-def ca_fingerprint(reading: Reading) -> Fact | None:
-    """One certificate tells the cluster; of several it cannot be said which one does, so none is taken.
-
-    The first of several may be a company's CA that all its clusters share.
-    """
+def ca_fingerprints(reading: Reading, confidence: Confidence = Confidence.STRONG) -> Fact | None:
+    """Every authority in the file: while a cluster's CA is rotated, the old and the new one are."""
     if reading.state is State.ABSENT:
         return None
     if not reading.present:
@@ -52,9 +61,18 @@ def ca_fingerprint(reading: Reading) -> Fact | None:
         found_there = fingerprints(reading.data)
     except NoCertificate as error:
         return unknown(CA_FINGERPRINT, f"{reading.path}: {error}", source=reading.path)
-    if len(found_there) > 1:
-        few = ", ".join(found_there[:3]) + (", …" if len(found_there) > 3 else "")
-        count = f"{len(found_there)} certificates"
-        reason = f"{reading.path}: {count} ({few}), none of which alone tells the cluster"
-        return unknown(CA_FINGERPRINT, reason, source=reading.path)
-    return found(CA_FINGERPRINT, found_there[0], Confidence.STRONG, reading.path)
+    return found_several(CA_FINGERPRINT, found_there, confidence, reading.path)
+
+
+def one_cluster(claims: Sequence[Fact]) -> list[Fact]:
+    """Several files with an authority in common are of one cluster, and one of them is older: their union.
+
+    The kubelet updates each mount in its own time, and one by subPath never. Files without anything in common
+    stay as they are: two claims that disagree.
+    """
+    present = [claim for claim in claims if claim.present]
+    if len(present) < 2 or not set[str].intersection(*(set(claim.values) for claim in present)):
+        return list(claims)
+    values = [value for claim in present for value in claim.values]
+    source = ", ".join(claim.source for claim in present)
+    return [found_several(CA_FINGERPRINT, values, min(claim.confidence for claim in present), source)]

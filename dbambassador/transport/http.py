@@ -30,6 +30,9 @@ ROOM_RETRY = 0.1
 # Larger than any status page or metrics text of ours: an answer beyond it comes from something else.
 MAX_ANSWER = 8 * 1024 * 1024
 
+# h11 quotes the whole of a line that it cannot read; the beginning tells enough.
+LONGEST_QUOTE = 120
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -219,15 +222,16 @@ async def fetch(
     timeout: float,
     headers: Sequence[tuple[str, str]] = (),
     body: bytes = b"",
+    limit: int = MAX_ANSWER,
 ) -> Response | Failure:
-    """Asks once, on a connection of its own, within `timeout` seconds in all.
+    """Asks once, on a connection of its own, within `timeout` seconds in all. Redirects are not followed.
 
     Resources: the connection is closed at the end.
     Errors: none of the network's; a refusal, a reset, a timeout, an answer that is not HTTP or larger than
-    8 MiB is a `Failure`. A method, path or header that HTTP cannot carry raises ValueError.
+    `limit` bytes is a `Failure`. A method, path or header that HTTP cannot carry raises ValueError.
     """
     name = f"[{host}]" if ":" in host else host
-    fields = [("Host", f"{name}:{port}"), ("Connection", "close"), *headers]
+    fields = [("Host", name if port == 80 else f"{name}:{port}"), ("Connection", "close"), *headers]
     if body or method == "POST":
         fields.append(("Content-Length", str(len(body))))
     connection = h11.Connection(h11.CLIENT)
@@ -249,15 +253,16 @@ async def fetch(
             except trio.BrokenResourceError:
                 pass  # an early answer may still be there to read
             try:
-                return await _answer(stream, connection)
+                return await _answer(stream, connection, limit)
             except trio.BrokenResourceError:
                 return Failure("connection reset")
             except h11.RemoteProtocolError as error:
-                return Failure(f"not an HTTP answer: {error}")
+                cut_off = connection.trailing_data[1]
+                return Failure(f"not an HTTP answer: {str(error)[:LONGEST_QUOTE]}", answered=not cut_off)
     return Failure(f"no answer within {timeout:g} s")
 
 
-async def _answer(stream: trio.SocketStream, connection: h11.Connection) -> Response | Failure:
+async def _answer(stream: trio.SocketStream, connection: h11.Connection, limit: int) -> Response | Failure:
     head: h11.Response | None = None
     body = bytearray()
     while True:
@@ -269,8 +274,8 @@ async def _answer(stream: trio.SocketStream, connection: h11.Connection) -> Resp
                 head = event
             case h11.Data():
                 body += event.data
-                if len(body) > MAX_ANSWER:
-                    return Failure(f"the answer is larger than {MAX_ANSWER} bytes")
+                if len(body) > limit:
+                    return Failure(f"the answer is larger than {limit} bytes", answered=True)
             case h11.EndOfMessage() if head is not None:
                 got = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers)
                 return Response(head.status_code, bytes(body), dict(got).get("content-type", ""), got)

@@ -37,6 +37,8 @@ class Failure:
     """Why a request got no answer, as a person would say it."""
 
     reason: str
+    answered: bool = False
+    """Something did answer, but not so that it could be understood: asking again is no use."""
 
 
 def text(status: int, line: str) -> Response:

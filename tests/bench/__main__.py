@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from dbambassador.demo.installations import installations
 from dbambassador.demo.postgresql import Ground
 from dbambassador.demo.processes import temporary_directory
-from tests.bench import failover, idle, throughput
+from tests.bench import failover, idle, reflection, throughput
 
 
 def main() -> int:
@@ -24,7 +24,7 @@ def main() -> int:
     print(f"# {results['machine']}, Python {results['python']}")
     with temporary_directory("dbambassador-bench-") as directory, TemporaryDirectory() as own:
         ground = Ground.prepared(installations()[0], directory)
-        for benchmark in (idle, failover, throughput):
+        for benchmark in (idle, reflection, failover, throughput):
             print(f"\n## {benchmark.TITLE}\n", flush=True)
             results[benchmark.__name__.rpartition(".")[2]] = benchmark.run(ground, Path(own))
     if sys.argv[1:2] == ["--json"]:

@@ -33,7 +33,7 @@ def run(ground: Ground, directory: Path) -> dict[str, object]:
             to_ready.append(float(re.findall(r"after ([0-9.]+) s", line)[0]))
             if number == STARTS - 1:
                 time.sleep(3)  # until nothing is left of the start
-                memory = _memory(running.pid)
+                resident = memory(running.pid)
                 ticks = _cpu_ticks(running.pid)
                 time.sleep(5)
                 idle_ticks = _cpu_ticks(running.pid) - ticks
@@ -41,8 +41,8 @@ def run(ground: Ground, directory: Path) -> dict[str, object]:
             running.process.end()
     loaded = _foreign_modules(flags)
     figures: dict[str, object] = {
-        "rss_mib": memory["VmRSS"] / 1024,
-        "anonymous_mib": memory["RssAnon"] / 1024,
+        "rss_mib": resident["VmRSS"] / 1024,
+        "anonymous_mib": resident["RssAnon"] / 1024,
         "foreign_modules": loaded,
         "exec_to_listening_s": statistics.median(to_listening),
         "cpu_ticks_in_5_s_without_a_database": idle_ticks,
@@ -55,7 +55,7 @@ def run(ground: Ground, directory: Path) -> dict[str, object]:
     return figures
 
 
-def _memory(pid: int) -> dict[str, int]:
+def memory(pid: int) -> dict[str, int]:
     """KiB, by the names of /proc/PID/status."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines) if "kB" in rest}

@@ -157,3 +157,94 @@ def test_missing_saved_facts(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_a_bad_supposition(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert explain(tmp_path, "--set", "k8s.namespace.name") == 1
     assert "expected FACT=VALUE" in capsys.readouterr().err
+
+
+REGIONAL = """
+environment: staging
+match: {matchFacts: {k8s.namespace.name: shop}}
+databases:
+  orders: {protocol: postgresql, listen: [localhost:5432], endpoint: "orders.${cloud.region}.test:5432"}
+  stock: {protocol: mysql, listen: [localhost:3306], endpoint: "stock.test:3306"}
+"""
+
+
+class TestAMissingFact:
+    """An environment is chosen, and its endpoint needs a fact that cannot be had."""
+
+    def explain(self, root: Path, *arguments: str) -> int:
+        directory = root / "environments"
+        directory.mkdir(exist_ok=True)
+        (directory / "regional.yaml").write_text(REGIONAL)
+        return cli.main(["explain", "--environments", str(directory), "--root", str(root), *arguments])
+
+    @pytest.mark.parametrize("replayed", [False, True])
+    def test_is_shown_with_the_table(
+        self, replayed: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        namespace = Fact("k8s.namespace.name", State.PRESENT, "shop", Confidence.STRONG, "a capture")
+        live = ("--fact", "k8s.namespace.name=shop")
+        where = ("--facts", saved_facts(tmp_path, namespace)) if replayed else live
+
+        assert self.explain(tmp_path, *where) == 1
+
+        printed = capsys.readouterr().out
+        assert printed.startswith("Chosen: regional (staging), but where its databases are cannot be told")
+        assert "found ${cloud.region}, which is" in printed
+        assert "regional  staging  chosen" in printed
+        assert "--fact cloud.region=VALUE" in printed
+        assert self.explain(tmp_path, *where, "--json") == 1
+        report = as_json(capsys)
+        assert (report["environment"], len(report["missing"])) == ("regional", 1)
+
+    def test_can_be_supposed(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        supposed = ("--set", "k8s.namespace.name=shop", "--set", "cloud.region=eu-west-1")
+
+        assert self.explain(tmp_path, *supposed) == 0
+        assert "→ orders.eu-west-1.test:5432" in capsys.readouterr().out
+
+    def test_of_a_database_that_is_not_asked_for_is_of_no_interest(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert self.explain(tmp_path, "--fact", "k8s.namespace.name=shop", "--database", "stock") == 0
+        assert "orders" not in capsys.readouterr().out
+
+
+def test_all_shows_every_environment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(40):
+        (tmp_path / f"e-{number:02}.yaml").write_text(REGIONAL.replace("name: shop", f"name: shop-{number}"))
+    where = ["explain", "--environments", str(tmp_path), "--root", str(tmp_path / "nothing")]
+    known = ["--set", "k8s.namespace.name=elsewhere"]
+
+    assert cli.main([*where, *known]) == 3
+    screen = capsys.readouterr().out
+    assert cli.main([*where, *known, "--all"]) == 3
+    whole = capsys.readouterr().out
+
+    assert len(screen.splitlines()) < 30
+    assert "40 ruled out by k8s.namespace.name, found elsewhere" in screen
+    assert "e-39" not in screen
+    assert "e-39  staging  ruled out  needs k8s.namespace.name = shop-39; found elsewhere" in whole
+
+
+def test_effective_where_none_is_chosen_shows_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain(tmp_path, "--effective") == 3
+    assert "No environment" in capsys.readouterr().out
+
+
+def test_effective_of_an_environment_that_does_not_exist(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert explain(tmp_path, "--effective", "--environment", "kubernetes-stagin") == 3
+    assert "did you mean kubernetes-staging?" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_replay_of_what_reflect_printed_chooses_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DBAMBASSADOR_PLATFORM", "compose")
+    assert cli.main(["reflect", "--environments", str(SHIPPED), "--root", str(tmp_path), "--json"]) == 0
+    (tmp_path / "captured.json").write_text(capsys.readouterr().out)
+    monkeypatch.delenv("DBAMBASSADOR_PLATFORM")
+
+    assert explain(tmp_path, "--facts", str(tmp_path / "captured.json"), "--json") == 0
+    assert as_json(capsys)["environment"] == "compose"

@@ -13,9 +13,10 @@ import pytest
 
 from dbambassador.commands import reflect
 from dbambassador.errors import ExitCode
+from dbambassador.reflection.findings import found_several
 from dbambassador.reflection.gather import gather
 from dbambassador.reflection.saved import load
-from dbambassador.values import Fact, Facts, State
+from dbambassador.values import Confidence, Fact, Facts, State
 from tests.reflection.places import COMPOSE, POD, Place
 from tests.test_locate import BY_NAMESPACE, BY_REGION, environments
 
@@ -43,6 +44,7 @@ def run(
         "nameserver": [],
         "fact": [],
         "facts_file": None,
+        "metadata_services": False,
     }
     for name, value in common.items():
         setattr(options, name, value)
@@ -67,14 +69,15 @@ def test_the_table_of_a_pod(
     lines = out.splitlines()
     assert lines[0].split() == ["FACT", "VALUE", "CONFIDENCE", "SOURCE"]
     (namespace,) = [line for line in lines if line.startswith("k8s.namespace.name ")]
-    assert namespace.split() == ["k8s.namespace.name", "shop", "strong", "…/serviceaccount/namespace"]
+    assert namespace.split()[:3] == ["k8s.namespace.name", "shop", "strong"]
+    assert "…/serviceaccount/namespace" in namespace + lines[lines.index(namespace) + 1]
     fingerprint = next(number for number, line in enumerate(lines) if "ca.sha256" in line)
     assert len(lines[fingerprint].split()[1]) == 64
     assert lines[fingerprint + 1].split() == ["strong", "…/serviceaccount/ca.crt"]
     assert max(map(len, lines)) <= 105
-    (uid,) = [line for line in lines if line.startswith("  k8s.pod.uid ")]
-    assert "metadata.uid" in uid
-    assert lines.index(uid) > lines.index("Unknown:")
+    (ip,) = [line for line in lines if line.startswith("  k8s.pod.ip ")]
+    assert "status.podIP" in ip
+    assert lines.index(ip) > lines.index("Unknown:")
     assert "k8s.pod.label.*        the others are absent (/etc/podinfo/labels)" in out
     assert "k8s.node.label.*       all are unknown: only the Kubernetes API knows" in out
     assert "cannot be said: no environments here" in lines[-1]
@@ -148,3 +151,11 @@ def test_from_the_shell(tmp_path: Path) -> None:
     facts = load(json.loads(done.stdout), "stdout")
     assert facts.get("a").source == "--fact"
     assert facts.get("dbambassador.platform").value == "compose"
+
+
+def test_every_value_of_a_fact_is_on_a_line_of_its_own() -> None:
+    fact = found_several("k8s.ca", ["b" * 64, "a" * 64], Confidence.STRONG, "ca.crt")
+    lines = reflect.screen(Facts.of([fact])).splitlines()
+    assert lines[1].split() == ["k8s.ca", "a" * 64]
+    assert lines[2].split() == ["strong", "ca.crt"]
+    assert lines[3].split() == ["b" * 64]

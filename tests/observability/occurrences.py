@@ -23,6 +23,8 @@ EVERY: tuple[Event, ...] = (
     events.FactsGathered(FACTS, 0.0213, False),
     events.EnvironmentChosen("staging", "staging", "/etc/e", "the only match"),
     events.SelectionAwaited(("k8s.node.label.tier",), "timeout", 3.21),
+    events.DriftNoticed(("k8s.pod.label.tier",), "staging", None, "no environment's match holds here"),
+    events.DriftEnded("staging"),
     events.ListenerOpened("orders", "127.0.0.1:5432"),
     events.ListenerSkipped("orders", "[::1]:5432", "no IPv6"),
     events.HttpOpened("admin", "127.0.0.1:9091"),

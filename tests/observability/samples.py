@@ -19,6 +19,7 @@ def running() -> dict[str, Any]:
             "why": "the only one that matches",
         },
         "awaiting": None,
+        "drift": None,
         "databases": [
             {
                 "name": "orders",
@@ -96,6 +97,18 @@ def running() -> dict[str, Any]:
                 "held": 1,
             },
         ],
+    }
+
+
+def drifted() -> dict[str, Any]:
+    return {
+        **running(),
+        "drift": {
+            "facts": ["k8s.pod.label.tier"],
+            "would_choose": "staging",
+            "why": "its match holds, and no other environment's can",
+            "since_seconds": 65.0,
+        },
     }
 
 

@@ -80,6 +80,16 @@ def test_without_an_environment_and_while_draining() -> None:
     assert parsed(Metrics().text({**samples.running(), "phase": "draining"}))["dbambassador_ready"] == 0
 
 
+def test_drift() -> None:
+    metrics = Metrics()
+    assert parsed(metrics.text(samples.running()))["dbambassador_drifts_total"] == 0
+    assert parsed(metrics.text(samples.running()))["dbambassador_drifted"] == 0
+    metrics(events.DriftNoticed(("k8s.pod.label.tier",), "production", "staging", "why"))
+    metrics(events.DriftEnded("production"))
+    assert parsed(metrics.text(samples.drifted()))["dbambassador_drifts_total"] == 1
+    assert parsed(metrics.text(samples.drifted()))["dbambassador_drifted"] == 1
+
+
 def test_failovers_are_new_starts_on_an_address() -> None:
     metrics = Metrics()
     for choice in (

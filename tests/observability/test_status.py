@@ -57,6 +57,18 @@ environment not chosen yet
     )
 
 
+def test_a_drift_is_said() -> None:
+    words = (
+        "changed 1 min 5 s ago: k8s.pod.label.tier; a start would choose staging:"
+        " its match holds, and no other environment's can"
+    )
+    snapshot = {**samples.drifted(), "recent": []}
+    assert f"\n  {words}\n" in status.render(snapshot)
+    assert words in " ".join(read(page.render(snapshot)).said)
+    snapshot["drift"]["would_choose"] = None
+    assert "a start would choose no environment: " in status.render(snapshot)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -137,7 +149,7 @@ HOSTILE = st.one_of(
 @given(HOSTILE)
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_hostile_names_change_neither_page_nor_terminal(text: str) -> None:
-    snapshot = {**samples.running(), "recent": RECENT}
+    snapshot = {**samples.drifted(), "recent": RECENT}
     found = hostile(snapshot, text)
     harmless = hostile(snapshot, "x")
     assert read(page.render(found)).elements == read(page.render(harmless)).elements

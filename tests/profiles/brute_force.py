@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from dbambassador.settings.schema import Operator, Profile, Requirement
+from dbambassador.settings.schema import Kind, Operator, Profile, Requirement
 from dbambassador.values import Confidence, Facts, State
 
 NOWHERE_MENTIONED = "no requirement says this"
-World = dict[str, str | None]
-"""A value for each fact; None for absent."""
+World = dict[str, frozenset[str]]
+"""The values of each fact: none where it is absent, and several where several are known."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class Answer:
     undecided: frozenset[str]
 
 
-def satisfied(requirement: Requirement, value: str | None) -> bool:
+def satisfied(requirement: Requirement, values: frozenset[str]) -> bool:
     if requirement.operator is Operator.EXISTS:
-        return value is not None
+        return len(values) > 0
     if requirement.operator is Operator.DOES_NOT_EXIST:
-        return value is None
-    among = value is not None and value in requirement.values
-    return among if requirement.operator is Operator.IN else not among
+        return len(values) == 0
+    common = values & frozenset(requirement.values)
+    return len(common) > 0 if requirement.operator is Operator.IN else len(common) == 0
 
 
 def all_satisfied(requirements: tuple[Requirement, ...], world: World) -> bool:
@@ -42,21 +42,22 @@ def completions(
     profiles: tuple[Profile, ...], facts: Facts
 ) -> tuple[list[str], Iterator[tuple[World, World]]]:
     """The names left open, and each world twice: as hints tell it, and with hints completed as unknown."""
-    possible: dict[str, set[str | None]] = {}
+    possible: dict[str, set[frozenset[str]]] = {}
     for profile in profiles:
         for requirement in [*(profile.match or ()), *profile.forbid]:
-            possible.setdefault(requirement.key, {None, NOWHERE_MENTIONED}).update(requirement.values)
+            each = possible.setdefault(requirement.key, {frozenset(), frozenset({NOWHERE_MENTIONED})})
+            each.update(frozenset({value}) for value in requirement.values)
     told: World = {}
     open_names = []
     for name in sorted(possible):
         fact = facts.get(name)
         if fact.state is not State.UNKNOWN:
-            told[name] = fact.value if fact.state is State.PRESENT else None
+            told[name] = frozenset(fact.several or (fact.value,) if fact.state is State.PRESENT else ())
         if fact.state is State.UNKNOWN or fact.confidence is Confidence.HINT:
             open_names.append(name)
 
     def worlds() -> Iterator[tuple[World, World]]:
-        for values in product(*(sorted(possible[name], key=str) for name in open_names)):
+        for values in product(*(sorted(possible[name], key=sorted) for name in open_names)):
             completion = dict(zip(open_names, values, strict=True))
             yield {**completion, **told}, {**told, **completion}
 
@@ -69,15 +70,18 @@ def in_force(profiles: tuple[Profile, ...], believed: World, proven: World) -> l
         profile
         for profile in profiles
         if profile.match is not None
-        and all_satisfied(profile.match, proven if profile.production else believed)
-        and not (profile.forbid and all_satisfied(profile.forbid, proven if profile.production else believed))
+        and all_satisfied(profile.match, proven if profile.kind is Kind.PRODUCTION else believed)
+        and not (
+            profile.forbid
+            and all_satisfied(profile.forbid, proven if profile.kind is Kind.PRODUCTION else believed)
+        )
     ]
 
 
 def verdict_in_one_world(standing: list[Profile]) -> tuple[str, str | None]:
     if not standing:
         return "no-match", None
-    if len({profile.production for profile in standing}) == 2:
+    if len({profile.kind is Kind.PRODUCTION for profile in standing}) == 2:
         return "conflict", None
     highest = max(profile.priority for profile in standing)
     best = [profile for profile in standing if profile.priority == highest]
@@ -86,7 +90,7 @@ def verdict_in_one_world(standing: list[Profile]) -> tuple[str, str | None]:
 
 def answer(profiles: tuple[Profile, ...], facts: Facts) -> Answer:
     open_names, worlds = completions(profiles, facts)
-    outcomes: dict[tuple[str | None, ...], str | None] = {}
+    outcomes: dict[tuple[frozenset[str], ...], str | None] = {}
     verdicts = set()
     for believed, proven in worlds:
         verdict, chosen = verdict_in_one_world(in_force(profiles, believed, proven))
@@ -101,7 +105,7 @@ def answer(profiles: tuple[Profile, ...], facts: Facts) -> Answer:
         return Answer(worst, None, frozenset())
     matter = set()
     for position, name in enumerate(open_names):
-        seen: dict[tuple[str | None, ...], str | None] = {}
+        seen: dict[tuple[frozenset[str], ...], str | None] = {}
         for values, outcome in outcomes.items():
             others = values[:position] + values[position + 1 :]
             if seen.setdefault(others, outcome) != outcome:
@@ -117,7 +121,7 @@ def answer_by_name(profiles: tuple[Profile, ...], facts: Facts, name: str, overr
     matches, forbidden = set(), set()
     for believed, proven in worlds:
         matches.add(all_satisfied(profile.match or (), proven))
-        world = proven if profile.production else believed
+        world = proven if profile.kind is Kind.PRODUCTION else believed
         forbidden.add(bool(profile.forbid) and all_satisfied(profile.forbid, world))
     if forbidden == {True}:
         return "forbidden"

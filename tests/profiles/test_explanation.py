@@ -1,8 +1,10 @@
 from __future__ import annotations
 
-from dbambassador.profiles.explanation import MOST_ENVIRONMENTS, explain, explain_json
+import dataclasses
+
+from dbambassador.profiles.explanation import explain, explain_json, mattered
 from dbambassador.profiles.selection import select
-from dbambassador.settings.schema import Kind
+from dbambassador.settings.schema import Database, HostEndpoint, Kind, Protocol
 from dbambassador.values import Fact, State
 from tests.profiles.making import catalogue, facts, hint, production, profile, unknown
 
@@ -113,9 +115,66 @@ def test_hundreds_of_environments_still_fit_a_screen() -> None:
 
     text = explain(many, found, select(many, found))
 
-    assert len(text.splitlines()) < 60
-    assert f"… and {300 - MOST_ENVIRONMENTS} more environments" in text
+    assert len(text.splitlines()) < 45
+    assert "299 others (--all shows every one):" in text
     assert "environment-299  staging  chosen" in text
+    whole = explain(many, found, select(many, found), everything=True)
+    assert whole.count("ruled out") == 299
+
+
+def test_forty_environments_are_one_screen_with_the_top_reasons_grouped() -> None:
+    forty = catalogue(
+        *(profile(f"apart-{number:02}", f"namespace=shop-{number}") for number in range(30)),
+        *(profile(f"elsewhere-{number}", "namespace=shop", f"ca=c{number}") for number in range(5)),
+        *(profile(f"open-{number}", "namespace=shop", f"label=l{number}") for number in range(2)),
+        profile("shielded", "namespace=shop", forbid=("ca=here",)),
+        profile("manual"),
+        profile("here", "namespace=shop", priority=1),
+    )
+    found = facts(unknown("label"), namespace="shop", ca="here")
+
+    lines = explain(forty, found, select(forty, found)).splitlines()
+
+    assert lines[lines.index("Environments in environments") + 1 :] == [
+        "  here      staging  priority 1  chosen",
+        "  open-0    staging  priority 0  may match  needs label = l0; unknown",
+        "  open-1    staging  priority 0  may match  needs label = l1; unknown",
+        "  shielded  staging  priority 0  forbidden  forbidden by ca = here; found here",
+        "  36 others (--all shows every one):",
+        "    30 ruled out by namespace, found shop: apart-00, apart-01, apart-02, apart-03 and 26 more",
+        "    5 ruled out by ca, found here: elsewhere-0, elsewhere-1, elsewhere-2, elsewhere-3 and 1 more",
+        "    1 only by name: manual",
+    ]
+    assert len(lines) < 25
+
+
+def test_the_fact_that_speaks_of_most_environments_comes_first() -> None:
+    every = catalogue(
+        profile("a", "rare=1"), *(profile(f"b-{number}", f"common={number}") for number in range(3))
+    )
+    found = facts(common="x")
+
+    assert mattered(every, select(every, found)) == ("common", "rare")
+
+
+def test_endpoints_that_need_a_missing_fact_are_shown_with_the_table() -> None:
+    database = Database(
+        name="orders",
+        protocol=Protocol.POSTGRESQL,
+        listen=(),
+        endpoints=(HostEndpoint("db.${cloud.region}.test", 5432),),
+    )
+    every = catalogue(dataclasses.replace(profile("staging", "namespace=shop"), databases=(database,)))
+    found = facts(unknown("cloud.region", "no source tells"), namespace="shop")
+
+    text = explain(every, found, select(every, found))
+
+    assert text.startswith("Chosen: staging (staging), but where its databases are cannot be told here")
+    assert "→ db.${cloud.region}.test:5432" in text
+    assert "found ${cloud.region}, which is unknown: no source tells" in text
+    assert "staging  staging  chosen" in text
+    document = explain_json(every, found, select(every, found))
+    assert len(document["missing"]) == 1
 
 
 def test_json_has_all_of_it() -> None:
@@ -136,6 +195,7 @@ def test_json_has_all_of_it() -> None:
         "name": "ca",
         "state": "unknown",
         "value": None,
+        "values": [],
         "confidence": "strong",
         "source": "",
         "reason": "403",

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import trio
@@ -77,11 +78,15 @@ async def drips(stream: Stream) -> None:
 
 @asynccontextmanager
 async def api_server(
-    behaviours: dict[str, Behaviour], *, authority: trustme.CA = AUTHORITY, name: str = "127.0.0.1"
+    behaviours: dict[str, Behaviour],
+    *,
+    authority: trustme.CA = AUTHORITY,
+    name: str = "127.0.0.1",
+    valid: tuple[datetime | None, datetime | None] = (None, None),
 ) -> AsyncIterator[ApiServer]:
     """Serves each path by its behaviour, until the block is left."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(name).configure_cert(context)
+    authority.issue_cert(name, not_before=valid[0], not_after=valid[1]).configure_cert(context)
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     server = ApiServer(listener.socket.getsockname()[1])
 

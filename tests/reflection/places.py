@@ -11,6 +11,8 @@ from pathlib import Path
 
 import trustme
 
+from tests.reflection.tokens import token
+
 ACCOUNT = "var/run/secrets/kubernetes.io/serviceaccount"
 
 
@@ -31,13 +33,14 @@ class Place:
 
 
 AUTHORITY = trustme.CA()
+OTHER_AUTHORITY = trustme.CA()
 
 # https://kubernetes.io/docs/concepts/storage/projected-volumes/ and .../pods/downward-api/
 POD = Place(
     files={
         f"{ACCOUNT}/namespace": "shop",
         f"{ACCOUNT}/ca.crt": AUTHORITY.cert_pem.bytes(),
-        f"{ACCOUNT}/token": "header.payload.signature",
+        f"{ACCOUNT}/token": token(),
         "etc/hosts": "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n10.244.3.17\torders-0\n",
         "etc/hostname": "orders-0\n",
         "etc/resolv.conf": (

@@ -3,7 +3,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbambassador.reflection.findings import Findings, absent, found, unknown
+from dbambassador.reflection.findings import (
+    MAX_VALUES,
+    Findings,
+    absent,
+    found,
+    found_several,
+    unknown,
+)
 from dbambassador.reflection.merging import enriched, merged
 from dbambassador.values import Confidence, Fact, State
 
@@ -123,3 +130,20 @@ def test_the_order_of_the_sources_does_not_matter(made: list[Fact], random: obje
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     one_way, other_way = (merged(Findings(tuple(each))).get("x") for each in (made, shuffled))
     assert (one_way.state, one_way.value) == (other_way.state, other_way.value)
+
+
+def test_sets_are_compared_whole() -> None:
+    both = found_several("a", ["x", "y"], Confidence.STRONG, "one")
+    assert merged(Findings((both, found_several("a", ["y", "x"], Confidence.STRONG, "two")))).get(
+        "a"
+    ).values == ("x", "y")
+    fact = merged(Findings((both, found("a", "x", Confidence.STRONG, "two")))).get("a")
+    assert fact.unknown
+    assert fact.reason == "sources disagree: one says x, y, but two says x"
+    assert merged(Findings((both, found("a", "z", Confidence.EXPLICIT, "two")))).get("a").values == ("z",)
+
+
+def test_a_set_that_is_too_large_or_unfit_is_unknown() -> None:
+    assert found_several("a", ["x", "\x1b"], Confidence.STRONG, "s").unknown
+    many = found_several("a", [str(number) for number in range(MAX_VALUES + 1)], Confidence.STRONG, "s")
+    assert many.reason == f"s: {MAX_VALUES + 1} values, at most {MAX_VALUES} are accepted"

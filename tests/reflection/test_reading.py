@@ -145,3 +145,28 @@ def test_names_are_bounded_and_never_an_error(tmp_path: Path) -> None:
         (tmp_path / f"{number:03}").touch()
     assert len(Files(tmp_path).names("/")) == 256
     assert Files(tmp_path).names("/none") == ()
+
+
+def test_who_is_overtaken_by_the_kubelet_looks_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look at a link and the opening, the kubelet removes the directory that it led to."""
+    for turn in ("1", "2"):
+        (tmp_path / f"..{turn}").mkdir()
+        (tmp_path / f"..{turn}" / "labels").write_text(turn)
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "labels").symlink_to("..data/labels")
+    real = os.open
+
+    def overtaken(path: str, flags: int, *rest: int) -> int:
+        if "..1" in path:
+            (tmp_path / "..data").unlink()
+            (tmp_path / "..data").symlink_to("..2")
+            (tmp_path / "..1" / "labels").unlink()
+        return real(path, flags, *rest)
+
+    monkeypatch.setattr(os, "open", overtaken)
+    assert Files(tmp_path).read("/labels").data == b"2"
+
+
+def test_what_was_read_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "token").write_bytes(b"secret")
+    assert "secret" not in repr(read(tmp_path / "token"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbambassador.errors import InvalidConfiguration
+from dbambassador.reflection.findings import found_several
 from dbambassador.reflection.gather import gather
 from dbambassador.reflection.saved import dump, load
 from dbambassador.values import Confidence, Fact, Facts, State
@@ -23,16 +25,17 @@ names = st.text("abc./-", min_size=1, max_size=20)
 words = st.text("xyz \"'é", max_size=10)
 
 
-def make(name: str, state: State, value: str, confidence: Confidence, source: str, again: bool) -> Fact:
-    held = value if state is State.PRESENT else ""
-    return Fact(name, state, held, confidence, source, "" if held else "why", again)
+def make(name: str, state: State, values: set[str], confidence: Confidence, source: str, again: bool) -> Fact:
+    if state is State.PRESENT:
+        return replace(found_several(name, values, confidence, source), retryable=again)
+    return Fact(name, state, "", confidence, source, "why", again)
 
 
 any_fact = st.builds(
     make,
     names,
     st.sampled_from(State),
-    st.text("xyz", min_size=1),
+    st.sets(st.text("xyz", min_size=1), min_size=1, max_size=3),
     st.sampled_from(Confidence),
     words,
     st.booleans(),
@@ -97,6 +100,29 @@ def test_every_problem_is_told() -> None:
 @pytest.mark.parametrize("document", [None, [], "x", 7, {}, {"facts": {}, "families": []}])
 def test_what_is_no_document(document: object) -> None:
     assert problems(document)
+
+
+def test_values_are_a_list_and_beside_it_the_value_is_for_reading() -> None:
+    fact = found_several("a", ["y", "x", "y"], Confidence.STRONG, "s")
+    (record,) = dump(Facts.of([fact]))["facts"]
+    assert (record["value"], record["values"]) == ("x, y", ["x", "y"])
+    assert load({"facts": [{**GOOD, "values": ["y", "x"]}], "families": []}, "f").get("a").values == (
+        "x",
+        "y",
+    )
+
+
+@pytest.mark.parametrize("values", [None, [], ["v"]])
+def test_a_document_without_several_values_has_one(values: object) -> None:
+    record = GOOD if values is None else {**GOOD, "values": values}
+    fact = load({"facts": [record], "families": []}, "f").get("a")
+    assert (fact.value, fact.values, fact.several) == ("v", ("v",), ())
+
+
+@pytest.mark.parametrize("values", ["v", [1], [""], {"a": 1}, ["a", "\x1b"], [str(n) for n in range(300)]])
+def test_wrong_values_are_told(values: object) -> None:
+    (problem,) = problems({"facts": [{**GOOD, "values": values}], "families": []})
+    assert problem.startswith("facts[0].values: ")
 
 
 def test_a_fact_needs_its_fields() -> None:

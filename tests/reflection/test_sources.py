@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from dbambassador.reflection import cloud, downward, hosts, otel, resolv_conf, service_account
+from dbambassador.reflection import downward, hosts, otel, resolv_conf, service_account
 from dbambassador.reflection.certificates import NoCertificate, fingerprints
 from dbambassador.reflection.findings import Findings
 from dbambassador.reflection.reading import Files, Reading
@@ -97,19 +97,19 @@ def test_a_namespace_that_cannot_be_one_is_unknown(data: bytes) -> None:
     assert fact.reason.startswith("/file: ")
 
 
-def test_a_bundle_of_several_authorities_tells_no_cluster() -> None:
+def test_a_bundle_of_several_authorities_is_a_set() -> None:
     other = trustme.CA().cert_pem.bytes()
-    fact = service_account.ca_fingerprint(present(PEM + other))
+    fact = service_account.ca_fingerprints(present(PEM + other))
     assert fact is not None
-    assert fact.unknown
-    assert "2 certificates" in fact.reason
-    assert fingerprints(other)[0] in fact.reason
+    assert set(fact.values) == {*fingerprints(PEM), *fingerprints(other)}
+    assert fact == service_account.ca_fingerprints(present(other + PEM + other))
 
 
 def test_the_authority_is_the_fingerprint() -> None:
-    fact = service_account.ca_fingerprint(present(PEM))
+    fact = service_account.ca_fingerprints(present(PEM))
     assert fact is not None
     assert (fact.value, fact.confidence) == (fingerprints(PEM)[0], Confidence.STRONG)
+    assert fact.values == fingerprints(PEM)
 
 
 # downward API
@@ -241,31 +241,3 @@ def test_the_host_name_is_a_hint() -> None:
     assert (fact.value, fact.confidence) == ("box", Confidence.HINT)
     assert value(hosts.name(Reading("/f", State.ABSENT), "other"), "host.name") == "other"
     assert hosts.name(Reading("/f", State.ABSENT), "") == Findings()
-
-
-# the cloud under a node
-
-
-@pytest.mark.parametrize(
-    ("provider_id", "scheme", "provider"),
-    [
-        ("aws:///eu-west-1a/i-0abc", "aws", "aws"),
-        ("aws://i-0abc", "aws", "aws"),
-        ("gce://project/europe-west1-b/node", "gce", "gcp"),
-        ("azure:///subscriptions/0/resourceGroups/x", "azure", "azure"),
-        ("hcloud://123", "hcloud", "hetzner"),
-        ("hrobot://123", "hrobot", "hetzner"),
-        ("kind://docker/kind/kind-control-plane", "kind", None),
-        ("k3s://node", "k3s", None),
-        ("vsphere://4230", "vsphere", None),
-        ("ocid1.instance.oc1", None, None),
-        ("", None, None),
-        ("://x", None, None),
-    ],
-)
-def test_provider_ids(provider_id: str, scheme: str | None, provider: str | None) -> None:
-    found = Facts.of(cloud.provider(provider_id, Confidence.STRONG, "the API").facts)
-    assert (found.get("dbambassador.node.provider_id_scheme").value or None) == scheme
-    fact = found.get("cloud.provider")
-    assert (fact.value or None) == provider
-    assert fact.present or fact.unknown

@@ -1,0 +1,26 @@
+"""Whether the kubelet has replaced the content of a volume, for the price of a readlink."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dbambassador.reflection.downward import VOLUMES
+from dbambassador.reflection.service_account import DIRECTORY
+
+
+def versions(root: Path) -> tuple[str, ...]:
+    """Changes with every update of the downward volume or the service account's; "" for one without updates.
+
+    The kubelet writes new content beside the old one and moves the link `..data` to it, all at once:
+    pkg/volume/util/atomic_writer.go. Where there is no such link there are no updates either: a volume that
+    is mounted by `subPath` keeps what it had at the start.
+    """
+    return tuple(_target(f"{root}{volume}/..data") for volume in (*VOLUMES, DIRECTORY))
+
+
+def _target(link: str) -> str:
+    try:
+        return os.readlink(link)
+    except OSError:
+        return ""
