@@ -21,3 +21,8 @@ def _visible(character: str) -> str:
     if unicodedata.category(character)[0] != "C" and character not in "\u2028\u2029":
         return character
     return character.encode("unicode_escape").decode("ascii")
+
+
+def shortened(text: str, longest: int) -> str:
+    """The text in at most so many characters."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"

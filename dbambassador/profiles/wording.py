@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dbambassador.printable import printable, shortened
 from dbambassador.values import Confidence, Fact, State
 
 LONGEST_VALUE = 48
@@ -19,8 +20,7 @@ LONGEST_CURE = 800
 
 
 def shown(value: str, longest: int = LONGEST_VALUE) -> str:
-    printable = "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in value)
-    return printable if len(printable) <= longest else printable[: longest - 1] + "…"
+    return shortened(printable(value), longest)
 
 
 def values(fact: Fact) -> str:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from dbambassador import printable
+
 PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 LONGEST_SHOWN = 60
 """Characters of a value that a message repeats: enough to recognise it in the file."""
@@ -67,8 +69,7 @@ Node = Scalar | Sequence | Entries
 
 def shortened(text: str) -> str:
     """On one line, printable, and no longer than a message can bear."""
-    printable = "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in text)
-    return printable if len(printable) <= LONGEST_SHOWN else printable[: LONGEST_SHOWN - 1] + "…"
+    return printable.shortened(printable.printable(text), LONGEST_SHOWN)
 
 
 def described(node: Node) -> str:

@@ -106,7 +106,7 @@ def test_control_characters_of_the_surroundings_never_reach_the_terminal() -> No
 
     assert "\x1b" not in text
     assert "\u202e" not in text
-    assert "\\x1b[31mdev\\x0ashop" in text
+    assert "\\x1b[31mdev\\nshop" in text
 
 
 def test_hundreds_of_environments_still_fit_a_screen() -> None:
