@@ -216,7 +216,7 @@ class Ambassador:
 
 def _leave_last_words(path: Path, text: str) -> None:
     """Tells Kubernetes why there is no environment; elsewhere there is no such file."""
-    whole = text.encode()[:LONGEST_TERMINATION_LOG].decode(errors="ignore")
+    whole = text.encode(errors="replace")[:LONGEST_TERMINATION_LOG].decode(errors="ignore")
     try:
         if path.is_file():
             path.write_text(whole, encoding="utf-8")

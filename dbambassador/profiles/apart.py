@@ -43,21 +43,27 @@ def _problems(
         (database.name, endpoint, after)
         for database, replaced in zip(written.databases, interpolated.databases, strict=True)
         for endpoint, after in zip(database.endpoints, replaced.endpoints, strict=True)
-        if facts_in(template(endpoint))
+        # A literal name of staging may be one that facts make for production, which `check` cannot tell.
+        if facts_in(template(endpoint)) or not written.production
     ]
     if not made:
         return
     others = [other for other in catalogue.profiles if other.production is not written.production]
     theirs: dict[Place, str] = {}
+    made_theirs: dict[Place, str] = {}
     spans = domains(catalogue.profiles)
     nothing_known = Facts.of(Fact(name, State.UNKNOWN) for name in spans)
     for other in others:
-        for place in _places(candidate(other, nothing_known, spans), facts, spans):
+        rival = candidate(other, nothing_known, spans)
+        for place in _places(rival, facts, spans):
             theirs.setdefault(place, other.name)
+        for place in _made_here(rival, facts, spans):
+            made_theirs.setdefault(place, other.name)
     for database, endpoint, after in made:
         place = (canonical(template(after)), _port(after))
-        if place in theirs:
-            found = f"{template(after)}, which {theirs[place]} leads to"
+        name = (theirs if facts_in(template(endpoint)) else made_theirs).get(place)
+        if name is not None:
+            found = f"{template(after)}, which {name} leads to"
             kind = "another one" if written.production else "production"
             expected = f"a place that is not of {kind}; {template(endpoint)} leads there by facts found here"
             yield Problem(written.file, f"databases.{database}.endpoint", found, expected)
@@ -71,8 +77,15 @@ def _places(other: Candidate, facts: Facts, spans: Domains) -> Iterator[Place]:
             for spelling in spellings(endpoint, other):
                 if None not in spelling:
                     yield canonical("".join(part or "" for part in spelling)), port
+    yield from _made_here(other, facts, spans)
+
+
+def _made_here(other: Candidate, facts: Facts, spans: Domains) -> Iterator[Place]:
+    """Where facts that were found here would lead it."""
+    for database in other.profile.databases:
+        for endpoint in database.endpoints:
             for name in _spelled_here(endpoint, other, facts, spans):
-                yield canonical(name), port
+                yield canonical(name), _port(endpoint)
 
 
 def _spelled_here(endpoint: Endpoint, other: Candidate, facts: Facts, spans: Domains) -> Iterator[str]:

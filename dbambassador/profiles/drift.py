@@ -46,7 +46,7 @@ def between(
     if selection.profile is None or selection.profile.name != chosen.name:
         would_choose = None if selection.profile is None else selection.profile.name
         return Drift(changed, would_choose, selection.why)
-    if where.intersection(changed):
+    if any(before.get(name).values != now.get(name).values for name in where):
         return Drift(changed, chosen.name, "its endpoints would be others")
     return None
 

@@ -89,14 +89,16 @@ def _values(name: str, match: Restriction) -> tuple[str | None, ...]:
 
 
 def canonical(name: str) -> str:
-    """One spelling for one place, as far as the name tells: DNS ignores case, and an IPv4 address mapped into
-    IPv6 (RFC 4291 section 2.5.5.2) is that IPv4 address."""
+    """One spelling for one place, as far as the name tells: DNS ignores case, an IPv4 address mapped into
+    IPv6 (RFC 4291 section 2.5.5.2) is that IPv4 address, and only a link-local one needs its zone (RFC 4007).
+    """
     try:
         address = ip_address(name)
     except ValueError:
         return name.lower().removesuffix(".")
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return str(mapped or address)
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    return str(address.ipv4_mapped or (address if address.is_link_local else IPv6Address(int(address))))
 
 
 def _joined(parts: list[str | None]) -> Spelling:

@@ -18,7 +18,7 @@ from dbambassador.profiles.candidates import Candidate, candidate, forbid, prove
 from dbambassador.profiles.completions import Budget, Constraint, TooManyCombinations, find
 from dbambassador.profiles.conditions import Domains, Restriction, conjunction, domains
 from dbambassador.profiles.reasons import Reason, Status, reason
-from dbambassador.profiles.wording import few, found
+from dbambassador.profiles.wording import few, found, shown
 from dbambassador.settings.schema import Catalogue, Profile
 from dbambassador.values import Facts
 
@@ -169,7 +169,7 @@ def _by_name(
         reasons = _reasons(catalogue, facts, spans, None)
         meant = get_close_matches(requested, [profile.name for profile in catalogue.profiles], n=1)
         guess = f"; did you mean {meant[0]}?" if meant else ""
-        why = f"there is no environment {requested} in {catalogue.directory}, only {known}{guess}"
+        why = f"there is no environment {shown(requested)} in {catalogue.directory}, only {known}{guess}"
         return Selection(Verdict.NO_SUCH, None, why, reasons)
     blocking = forbid(profile, facts, spans)
     # A person who names an environment overrules hints, whatever its kind; only proof speaks against them.

@@ -92,7 +92,7 @@ def one_value(name: str, reading: Reading, confidence: Confidence) -> Fact | Non
     if not reading.present:
         return unknown(name, reading.reason, source=reading.path)
     value = reading.data.decode("utf-8", "surrogateescape").removesuffix("\n")
-    return found(name, value, confidence, reading.path) if value else absent(name, reading.path)
+    return found(name, value, confidence, reading.path) if value else absent(name, reading.path, confidence)
 
 
 def whole_map(prefix: str, reading: Reading, confidence: Confidence) -> Findings:
@@ -115,7 +115,7 @@ def looked(prefix: str, values: Mapping[str, str], confidence: Confidence, sourc
         name = prefix + key
         if name_fault(name):
             continue
-        facts.append(found(name, value, confidence, source) if value else absent(name, source))
+        facts.append(found(name, value, confidence, source) if value else absent(name, source, confidence))
     return Findings(tuple(facts), (Fact(prefix, State.ABSENT, "", confidence, source),))
 
 

@@ -71,9 +71,9 @@ def found_several(name: str, values: Iterable[str], confidence: Confidence, sour
     return Fact(name, State.PRESENT, ", ".join(each), confidence, source, several=tuple(each))
 
 
-def absent(name: str, source: str) -> Fact:
+def absent(name: str, source: str, confidence: Confidence = Confidence.STRONG) -> Fact:
     """A source looked, and it is not there."""
-    return Fact(name, State.ABSENT, source=source)
+    return Fact(name, State.ABSENT, "", confidence, source)
 
 
 def unknown(

@@ -13,6 +13,9 @@ from dataclasses import replace
 from dbambassador.reflection.findings import Findings
 from dbambassador.values import Confidence, Fact, Facts, State
 
+DISAGREE = "sources disagree: "
+"""Begins the reason of a fact that is unknown because of that."""
+
 LONGEST_TOLD = 200
 """Characters of a value in the reason of a disagreement: three fingerprints and some words."""
 
@@ -32,11 +35,14 @@ def merged(findings: Findings) -> Facts:
 
 
 def enriched(facts: Facts, findings: Findings) -> Facts:
-    """`facts` with what was learned later. What was unknown gives way; what was present competes."""
+    """`facts` with what was learned later. What was unknown gives way; what was present competes.
+
+    Sources that disagreed are not reconciled by one more of their rank, nor by a lower one.
+    """
     spoken = {fact.name for fact in findings.facts}
     families = {family.name for family in findings.families}
     kept = Findings(
-        tuple(fact for fact in facts if not (fact.unknown and fact.name in spoken)),
+        tuple(fact for fact in facts if _disputed(fact) or not (fact.unknown and fact.name in spoken)),
         tuple(family for name, family in facts.families.items() if name not in families),
     )
     return merged(Findings.joined((kept, findings)))
@@ -55,6 +61,9 @@ def _resolved(claims: list[Fact]) -> Fact:
         reasons = "; ".join(dict.fromkeys(claim.reason for claim in claims))
         return replace(claims[0], reason=reasons, retryable=any(claim.retryable for claim in claims))
     highest = max(claim.confidence for claim in decisive)
+    for claim in claims:
+        if _disputed(claim) and claim.confidence >= highest:
+            return claim
     heard = [claim for claim in decisive if claim.confidence is highest]
     sources: dict[tuple[State, str], dict[str, None]] = defaultdict(dict)
     for claim in heard:
@@ -66,9 +75,13 @@ def _resolved(claims: list[Fact]) -> Fact:
             f"{_shortened(value) if state is State.PRESENT else 'there is none'}"
             for (state, value), spoken_by in sources.items()
         )
-        return Fact(first.name, State.UNKNOWN, "", highest, "", f"sources disagree: {told}")
+        return Fact(first.name, State.UNKNOWN, "", highest, "", DISAGREE + told)
     spoken_by = sources[first.state, first.value]
     return Fact(first.name, first.state, first.value, highest, ", ".join(spoken_by), several=first.several)
+
+
+def _disputed(fact: Fact) -> bool:
+    return fact.unknown and fact.reason.startswith(DISAGREE)
 
 
 def _shortened(value: str) -> str:

@@ -48,7 +48,7 @@ def read(provider_id: str, confidence: Confidence, source: str) -> Findings:
     scheme = _SCHEME.match(provider_id)
     claims: list[Fact] = []
     if scheme is None:
-        claims.append(absent(PROVIDER_SCHEME, source))
+        claims.append(absent(PROVIDER_SCHEME, source, confidence))
     else:
         claims.append(found(PROVIDER_SCHEME, scheme[1], confidence, source))
     provider = _provider(scheme[1] if scheme else "", told)

@@ -3,6 +3,7 @@ CPU is enough for both."""
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from contextlib import closing
@@ -185,6 +186,19 @@ def test_last_words_fit_the_kubelet(ambassador: StartAmbassador, tmp_path: Path)
     left = pod.last_words.read_bytes()
     assert 0 < len(left) <= 4096
     assert left.decode().startswith("No environment")
+
+
+def test_a_name_that_is_no_text_is_refused_like_any_other(
+    ambassador: StartAmbassador, tmp_path: Path
+) -> None:
+    pod = Pod(tmp_path)
+
+    running = pod.start(ambassador, {"DBAMBASSADOR_ENVIRONMENT": os.fsdecode(b"a\xff\nb")})
+
+    assert running.wait() == 3
+    left = pod.last_words.read_text()
+    assert left.startswith("No environment: there is none of that name")
+    assert "\nb" not in left
 
 
 async def test_a_tenth_of_a_cpu_is_enough(ambassador: StartAmbassador, tmp_path: Path) -> None:

@@ -65,3 +65,11 @@ def test_other_endpoints() -> None:
     here = replace(STAGING, databases=(database,))
     drift = found(facts(tier="staging", place="a"), facts(tier="staging", place="b"), here, here, LIVE)
     assert drift == Drift(("place",), "staging", "its endpoints would be others")
+
+
+def test_an_endpoint_stays_where_it_is_while_the_value_does() -> None:
+    endpoint = HostEndpoint("orders.${place}.test", 5432)
+    database = Database(name="orders", protocol=Protocol.POSTGRESQL, listen=(), endpoints=(endpoint,))
+    here = replace(STAGING, databases=(database,))
+    now = facts(hint("place", "a"), tier="staging")
+    assert found(facts(tier="staging", place="a"), now, here, here, LIVE) is None

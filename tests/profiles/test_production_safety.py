@@ -363,8 +363,27 @@ class TestAFactIsPartOfTheAddress:
         with pytest.raises(InvalidConfiguration):
             led(staging, facts(tier=value), catalogue(staging))
 
+    def test_a_literal_name_that_facts_here_make_for_production(self) -> None:
+        live = leading_to(production("production", "a=1"), HostEndpoint("db.${tier}.test", 5432))
+        staging = leading_to(profile("staging", "a=2"), HostEndpoint("DB.eu.test", 5432))
+
+        with pytest.raises(InvalidConfiguration) as refused:
+            led(staging, facts(tier="eu"), catalogue(live, staging))
+        assert "which production leads to" in str(refused.value)
+        assert led(staging, facts(tier="us"), catalogue(live, staging)) == staging
+
+    def test_a_literal_name_of_production_is_never_refused(self) -> None:
+        live = leading_to(production("production", "a=1"), HostEndpoint("db.eu.test", 5432))
+        staging = leading_to(profile("staging", "a=2"), HostEndpoint("db.${tier}.test", 5432))
+
+        assert led(live, facts(tier="eu"), catalogue(live, staging)) == live
+
     def test_check_sees_that_an_address_is_the_same_however_it_is_written(self) -> None:
-        for one, other in (("10.0.0.7", "::ffff:10.0.0.7"), ("DB.test", "db.test"), ("fd00::7", "FD00:0::7")):
+        for one, other in (
+            ("10.0.0.7", "::ffff:10.0.0.7"),
+            ("DB.test", "db.test"),
+            ("fd00::7", "FD00:0::7%a"),
+        ):
             every = catalogue(
                 leading_to(production("production", "a=1"), HostEndpoint(one, 5432)),
                 leading_to(profile("staging", "a=2"), HostEndpoint(other, 5432)),

@@ -175,3 +175,10 @@ def test_an_explicit_region_overrules_the_label(tmp_path: Path) -> None:
     root = Place(files).build(tmp_path)
     fact = gather(root, POD.environ, {"cloud.region": ("eu-3", "--fact")}).get("cloud.region")
     assert (fact.value, fact.confidence) == ("eu-3", Confidence.EXPLICIT)
+
+
+def test_a_label_without_a_value_is_trusted_no_further_than_its_file(tmp_path: Path) -> None:
+    (tmp_path / "etc/podinfo").mkdir(parents=True)
+    (tmp_path / "etc/podinfo/labels").write_text('team=""\n')
+    fact = gather(tmp_path, {}).get(TEAM)
+    assert (fact.state, fact.confidence) == (State.ABSENT, Confidence.HINT)

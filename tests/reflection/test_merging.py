@@ -147,3 +147,17 @@ def test_a_set_that_is_too_large_or_unfit_is_unknown() -> None:
     assert found_several("a", ["x", "\x1b"], Confidence.STRONG, "s").unknown
     many = found_several("a", [str(number) for number in range(MAX_VALUES + 1)], Confidence.STRONG, "s")
     assert many.reason == f"s: {MAX_VALUES + 1} values, at most {MAX_VALUES} are accepted"
+
+
+def test_strong_sources_that_disagree_are_not_reconciled_by_what_is_learned_later() -> None:
+    facts = merged(Findings((found("x", "a", STRONG, "A"), found("x", "b", STRONG, "B"))))
+    for later in (found("x", "a", HINT, "a label"), found("x", "a", STRONG, "the API")):
+        fact = enriched(facts, Findings((later,))).get("x")
+        assert fact.unknown
+        assert fact.reason == "sources disagree: A says a, but B says b"
+
+
+def test_hints_that_disagree_give_way_to_proof() -> None:
+    facts = merged(Findings((found("x", "a", HINT, "A"), found("x", "b", HINT, "B"))))
+    assert enriched(facts, Findings((unknown("x", "no answer"),))).get("x").unknown
+    assert enriched(facts, Findings((found("x", "a", STRONG, "the API"),))).get("x").value == "a"
