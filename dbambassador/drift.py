@@ -63,7 +63,7 @@ class DriftWatch:
 
     async def _watch_volumes(self) -> None:
         # Not as they are now: they may have changed since the facts were gathered.
-        seen: tuple[str, ...] = ("", "")
+        seen: tuple[str, ...] = volumes.NEVER_UPDATED
         while True:
             await trio.sleep(VOLUME_INTERVAL)
             versions = volumes.versions(self._request.root)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -147,7 +148,7 @@ def permission(kind: Object, name: str, message: str) -> str:
             f"kubectl create clusterrolebinding dbambassador-version-reader-{bound_to.replace(':', '-')} "
             f"--clusterrole=system:public-info-viewer --serviceaccount={bound_to}"
         )
-    role = "dbambassador-namespace-reader"
+    role, name = "dbambassador-namespace-reader", shlex.quote(name)  # a variable of the pod may have told it
     return (
         f"kubectl -n {name} create role {role} --verb=get --resource=namespaces --resource-name={name} && "
         f"kubectl -n {name} create rolebinding {role} --role={role} --serviceaccount={bound_to}"

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from dbambassador.reflection import ask_api
+from dbambassador.reflection.api_answers import permission
 from dbambassador.reflection.api_questions import FACTS, Object, Question, objects_for, question
 from dbambassador.reflection.ask_api import ask
 from dbambassador.reflection.gather import gather
@@ -211,3 +212,8 @@ def test_without_names_the_rest_is_asked() -> None:
     asking = question(Object, Facts(), "/", {"KUBERNETES_SERVICE_HOST": "10.96.0.1"})
     assert isinstance(asking, Question)
     assert {kind for kind, _, _ in asking.objects} == {Object.VERSION, Object.CLUSTER}
+
+
+def test_a_name_from_the_surroundings_is_quoted_in_a_command_for_copying() -> None:
+    told = permission(Object.NAMESPACE, "shop; rm -rf ~", "")
+    assert "kubectl -n 'shop; rm -rf ~' create role" in told
