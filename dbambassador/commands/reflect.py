@@ -11,6 +11,7 @@ import trio
 
 from dbambassador.errors import ExitCode, InvalidConfiguration
 from dbambassador.locate import Request, api_would_be_asked, request_from
+from dbambassador.printable import shortened
 from dbambassador.profiles.catalogue import load
 from dbambassador.profiles.table import GAP, WIDTH, short_path, table, whole_commands, wrap
 from dbambassador.reflection import ask_api, saved
@@ -83,8 +84,8 @@ def _present(facts: Facts) -> list[str]:
         if fact.present:
             first, *others = fact.values
             source = short_path(fact.source)
-            rows.append((fact.name, _cut(first), fact.confidence.name.lower(), source))
-            rows += [("", _cut(value), "", "") for value in others]
+            rows.append((fact.name, shortened(first, LONGEST_VALUE), fact.confidence.name.lower(), source))
+            rows += [("", shortened(value, LONGEST_VALUE), "", "") for value in others]
     name = max(len(row[0]) for row in rows)
     value = max(len(row[1]) for row in rows if len(row[1]) <= WIDEST_VALUE)
     lines = []
@@ -127,7 +128,3 @@ def _about_api(wanted_by_person: bool, asked: bool, wanted: Sequence[str] | None
     if wanted:
         return f"The Kubernetes API was not asked (--api does). `run` would ask it, for {', '.join(wanted)}."
     return "The Kubernetes API was not asked, and `run` would not ask it: it could not change the choice."
-
-
-def _cut(value: str) -> str:
-    return value if len(value) <= LONGEST_VALUE else value[: LONGEST_VALUE - 1] + "…"

@@ -101,15 +101,14 @@ class Judge:
     async def _follow_targets(self) -> None:
         async for targets in self._refresher.targets.values():
             active = self._standing.active
-            kept = {*targets.addresses, *((active.address,) if active else ())}
+            kept = dict.fromkeys((*targets.addresses, *((active.address,) if active else ())))
             now = trio.current_time()
             self._records = {
-                address: self._records.get(address) or Record(address, since=now)
-                for address in [*targets.addresses, *(kept - set(targets.addresses))]
+                address: self._records.get(address) or Record(address, since=now) for address in kept
             }
             self._due = {address: self._due.get(address, now) for address in self._records}
             self._checked_at = {a: at for a, at in self._checked_at.items() if a in self._records}
-            self._unchecked &= kept
+            self._unchecked &= kept.keys()
             self._decide()
             self._wake.set()
 

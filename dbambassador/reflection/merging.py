@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
+from dbambassador.printable import shortened
 from dbambassador.reflection.findings import Findings
 from dbambassador.values import Confidence, Fact, Facts, State
 
@@ -72,7 +73,7 @@ def _resolved(claims: list[Fact]) -> Fact:
     if len(sources) > 1:
         told = ", but ".join(
             f"{' and '.join(spoken_by)} {'say' if len(spoken_by) > 1 else 'says'} "
-            f"{_shortened(value) if state is State.PRESENT else 'there is none'}"
+            f"{shortened(value, LONGEST_TOLD) if state is State.PRESENT else 'there is none'}"
             for (state, value), spoken_by in sources.items()
         )
         return Fact(first.name, State.UNKNOWN, "", highest, "", DISAGREE + told)
@@ -82,7 +83,3 @@ def _resolved(claims: list[Fact]) -> Fact:
 
 def _disputed(fact: Fact) -> bool:
     return fact.unknown and fact.reason.startswith(DISAGREE)
-
-
-def _shortened(value: str) -> str:
-    return value if len(value) <= LONGEST_TOLD else f"{value[:LONGEST_TOLD]}…"
