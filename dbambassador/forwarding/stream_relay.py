@@ -9,32 +9,16 @@ from __future__ import annotations
 
 import socket
 import struct
-from enum import Enum
 
 import trio
 
+from dbambassador.forwarding.endings import READ_OUT_LIMIT, End, Endings, Then
 from dbambassador.forwarding.engine import How, Link, Tap
 
 BUFFER = 64 * 1024
 BURST = 16
 """Reads in a row before other tasks get their turn: 1 MiB at most."""
-READ_OUT_LIMIT = 5.0
-"""Seconds for which a side whose other direction broke may still deliver what it had sent before."""
-
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-
-
-class _End(Enum):
-    """How one direction ended."""
-
-    EOF = "end of stream"
-    SOURCE_RESET = "source reset"
-    SINK_RESET = "sink reset"
-    REFUSED = "refused"
-
-
-_SERVER_ENDS = (_End.EOF, _End.SOURCE_RESET)
-"""Ends of the server's direction that the server brought about."""
 
 
 class StreamRelay:
@@ -59,7 +43,6 @@ class _Direction:
         self.sink = sink
         self.first = first
         self.tap = tap
-        self.end: _End | None = None
 
 
 class _Session:
@@ -73,65 +56,50 @@ class _Session:
         self._to_server = _Direction(self._client, self._server, link.to_server, None)
         self._to_client = _Direction(self._server, self._client, link.to_client, link.tap)
         self._traffic = link.traffic
+        self._traffic.server = self._server
         self._on_server_end = link.on_server_end or (lambda: None)
-        self._ended: list[_Direction] = []
-        self._orderly = False
+        self._endings = Endings()
+        self._whole = False
 
     async def run(self) -> How:
         async with trio.open_nursery() as nursery:
             for direction in (self._to_server, self._to_client):
                 nursery.start_soon(self._carry, direction, nursery.cancel_scope)
-        self._orderly = all(direction.end is _End.EOF for direction in self._ended) or self._refused
-        return self._how()
-
-    @property
-    def _refused(self) -> bool:
-        return self._to_client.end is _End.REFUSED
+        self._whole = True
+        return self._endings.how
 
     def close(self) -> None:
         """Closes both sockets; unless the session ended in order, with a reset to whoever is still there."""
+        self._traffic.server = None
+        orderly = self._whole and self._endings.orderly
         for side in (self._client, self._server):
-            if not self._orderly:
+            if not orderly:
                 side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             trio.lowlevel.notify_closing(side)
             side.close()
 
-    def _how(self) -> How:
-        first = self._ended[0]
-        client_first = first is self._to_server
-        if first.end is _End.REFUSED:
-            return How.REFUSED
-        if first.end is _End.EOF:
-            return How.CLIENT_CLOSED if client_first else How.SERVER_CLOSED
-        lost_client = client_first == (first.end is _End.SOURCE_RESET)
-        return How.CLIENT_RESET if lost_client else How.SERVER_RESET
-
     async def _carry(self, direction: _Direction, session: trio.CancelScope) -> None:
         end = await self._until_end(direction)
-        direction.end = end
-        self._ended.append(direction)
-        if self._ended[0] is self._to_client and len(self._ended) == 1 and end in _SERVER_ENDS:
+        first = not self._endings.begun
+        then = self._endings.note(end, of_client=direction is self._to_server)
+        if first and self._endings.server_left_first:
             self._on_server_end()
-        if end is _End.EOF:
-            other = self._ended[0]
-            if other is not direction and other.end is _End.SINK_RESET:
-                return  # that socket is reset: an end of stream would tell its peer all was well
+        if then is Then.PASS_ON:
             try:
                 direction.sink.shutdown(socket.SHUT_WR)
             except OSError:
                 pass  # gone by itself: its own direction tells
-        elif end is _End.SINK_RESET:
-            # What the sink's peer sent before it broke may still be unread: the other direction reads it out.
+        elif then is Then.READ_OUT:
             session.deadline = trio.current_time() + READ_OUT_LIMIT
         else:
             session.cancel()
 
-    async def _until_end(self, direction: _Direction) -> _End:
+    async def _until_end(self, direction: _Direction) -> End:
         try:
             if direction.first:
                 await self._send(direction, direction.first)
         except OSError:
-            return _End.SINK_RESET
+            return End.SINK_RESET
         burst = 0
         while True:
             try:
@@ -141,16 +109,16 @@ class _Session:
                 await trio.lowlevel.wait_readable(direction.source)
                 continue
             except OSError:
-                return _End.SOURCE_RESET
+                return End.SOURCE_RESET
             if count == 0:
-                return _End.EOF
+                return End.EOF
             try:
                 if direction.tap is None:
                     await self._send_buffer(direction, count)
                 elif await self._send_tapped(direction, count):
-                    return _End.REFUSED
+                    return End.REFUSED
             except OSError:
-                return _End.SINK_RESET
+                return End.SINK_RESET
             burst += 1
             if burst == BURST:
                 burst = 0
