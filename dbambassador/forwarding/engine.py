@@ -20,9 +20,12 @@ class Tapped:
     """The tap has seen enough: it is not called again."""
     refuse: bool = False
     """Nothing more passes: the session ends once `forward` has reached the client."""
+    tell: Callable[[], None] | None = None
+    """Called in trio's thread, before anything that the client may do about `forward` is seen there."""
 
 
 Tap = Callable[[bytes], Tapped]
+"""Pure: an engine may call it in a thread of its own. What others are to know of it goes through `tell`."""
 
 
 @dataclass(slots=True)
@@ -49,8 +52,9 @@ class Link:
     """Sees the server's bytes that follow `to_client`."""
     traffic: Traffic = field(default_factory=Traffic)
     on_server_end: Callable[[], None] | None = None
-    """Called when the server ends its side before the client ended its own, and not when the session is
-    over: a client that keeps an idle connection notices the loss of its server only when it uses it."""
+    """Called in trio's thread when the server ends its side, or breaks, before the client ended its own, and
+    not when the session is over: a client that keeps an idle connection notices the loss of its server only
+    when it uses it."""
 
 
 class How(Enum):
@@ -70,10 +74,14 @@ class Engine(Protocol):
         """Carries bytes both ways until both directions have ended.
 
         Delivered bytes are a prefix of those sent, and equal to them on an orderly close. A half-close is
-        passed on as a half-close, a reset as a reset.
+        passed on as a half-close, a reset as a reset. An urgent byte is no part of the stream and is dropped.
 
         Resource handling: both sockets are closed on return. Cancelling resets both.
 
         Error handling: a peer that goes away is a `How`, never an exception.
         """
+        ...
+
+    def silence(self) -> float:
+        """Seconds for which the engine has owed a sign of life. Each call asks it for another one."""
         ...

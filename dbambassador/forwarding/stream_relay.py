@@ -34,6 +34,9 @@ class StreamRelay:
         finally:
             session.close()
 
+    def silence(self) -> float:
+        return 0.0  # it has no other loop than that of who asks
+
 
 class _Direction:
     """One of a session's two ways."""
@@ -137,6 +140,8 @@ class _Session:
     async def _send_tapped(self, direction: _Direction, count: int) -> bool:
         assert direction.tap is not None
         tapped = direction.tap(bytes(self._buffer[:count]))
+        if tapped.tell is not None:
+            tapped.tell()
         if tapped.done or tapped.refuse:
             direction.tap = None
         if tapped.forward:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from dbambassador.forwarding import epoll_engine
 from dbambassador.forwarding.engine import Engine, How, Link, Tap
 from dbambassador.forwarding.stream_relay import StreamRelay
 
@@ -26,7 +27,7 @@ def stream_relay() -> Iterator[Engine]:
     yield StreamRelay()
 
 
-ENGINES: dict[str, MakeEngine] = {"stream": stream_relay}
+ENGINES: dict[str, MakeEngine] = {"stream": stream_relay, "epoll": epoll_engine.running}
 
 
 async def tcp_pair() -> Pair:

@@ -371,7 +371,8 @@ async def test_what_a_peer_sent_before_it_broke_is_read_out(engine: Engine) -> N
 async def test_a_side_that_takes_nothing_more_has_some_time_to_end(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dbambassador.forwarding.stream_relay.READ_OUT_LIMIT", 0.2)
+    for module in ("stream_relay", "epoll_loop"):
+        monkeypatch.setattr(f"dbambassador.forwarding.{module}.READ_OUT_LIMIT", 0.2)
     async with relayed(engine, unix_pair) as session:
         await reading_out(session)
         await session.ended.wait()

@@ -1,0 +1,259 @@
+"""The loop of the epoll engine: carries the bytes of all sessions, one batch of events after the other.
+
+Sockets are registered once, edge-triggered. The laws, each of which stands for an experiment that failed
+without it:
+
+* Only the results of `recv` and `send` decide; events merely wake.
+* What an event told is not told again: a socket is read until it has nothing more, or is noted as readable.
+  A short read has emptied it, unless the event told of an end, an error or urgent data, at which reads stop.
+* A side that did not take everything stops the reading of the other one, whose turn comes once it did.
+* Sockets are closed at the end of a batch: no event left in it can meet a descriptor's next owner.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+
+from dbambassador.forwarding.endings import READ_OUT_LIMIT, End, Then
+from dbambassador.forwarding.sides import Session, Side
+
+READ = 16 * 1024
+"""Bytes of a read, and so the most that is kept of what a side did not take."""
+BURST = 16
+"""Reads of one side before others get their turn: 256 KiB at most."""
+BATCH = 64
+"""Events that are asked for at once; more wait in the kernel, in order."""
+
+_ODD = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR | select.EPOLLPRI
+_WRITABLE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
+
+Command = Callable[[], None]
+
+
+class EpollLoop:
+    """Sessions and their sockets. All but `post` is for the one thread that turns it."""
+
+    def __init__(
+        self, over: Callable[[list[Session]], None], tell: Callable[[Session, Callable[[], None]], None]
+    ) -> None:
+        """`over` gets the sessions that ended in a batch, once their sockets are closed. `tell` has something
+        called that is not the loop's own."""
+        self._over = over
+        self._tell = tell
+        self._epoll = select.epoll()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._wake, select.EPOLLIN)
+        self._commands: deque[Command] = deque()
+        self._buffer = memoryview(bytearray(READ))
+        self._sides: dict[int, Side] = {}
+        self._readable: list[Side] = []
+        """Sides that had their turn and may have more."""
+        self._ended: list[Session] = []
+        self._read_outs: deque[tuple[float, Session]] = deque()
+
+    def post(self, command: Command) -> None:
+        """Has a command run in the loop's thread, soon. May be called in any thread."""
+        self._commands.append(command)
+        os.eventfd_write(self._wake, 1)
+
+    def adopt(self, session: Session) -> None:
+        """Begins to carry a session."""
+        for side in session.sides:
+            self._sides[side.descriptor] = side
+        try:
+            for side in session.sides:
+                self._epoll.register(side.descriptor, side.wakes)
+            for side in session.sides:
+                if side.rest is not None and not session.over:
+                    self._send_rest(side)
+        except Exception as failure:
+            self.end(session, failure)
+
+    def end(self, session: Session, failure: Exception | None = None) -> None:
+        """Ends a session with a reset. No-op where it ended by itself."""
+        if not session.over:
+            session.cut, session.failure = True, failure
+            self._finish(session)
+
+    def turn(self) -> None:
+        """Waits for events and serves them, each of its sides once."""
+        for descriptor, events in self._epoll.poll(self._patience(), BATCH):
+            side = self._sides.get(descriptor)
+            if side is not None:
+                try:
+                    self._serve(side, events)
+                except Exception as bug:  # of a tap, as a rule: a session's failure stays in the session
+                    self.end(side.session, bug)
+            elif descriptor == self._wake:
+                self._obey()
+        if self._readable:
+            self._serve_readable()
+        if self._read_outs:
+            self._end_read_outs()
+        if self._ended:
+            self._close_ended()
+
+    def close(self) -> None:
+        """Gives the loop's own descriptors back. There must be no session left."""
+        self._epoll.close()
+        os.close(self._wake)
+
+    def _patience(self) -> float | None:
+        """Seconds to wait for events; None for ever."""
+        if self._readable:
+            return 0
+        return max(0.0, self._read_outs[0][0] - monotonic()) if self._read_outs else None
+
+    def _obey(self) -> None:
+        os.eventfd_read(self._wake)
+        while self._commands:
+            self._commands.popleft()()
+
+    def _serve(self, side: Side, events: int) -> None:
+        if side.rest is not None and events & _WRITABLE:
+            self._send_rest(side)
+        if events != select.EPOLLOUT and side.open and side.other.rest is None and not side.queued:
+            self._carry(side, may_stop=not events & _ODD)
+
+    def _serve_readable(self) -> None:
+        readable, self._readable = self._readable, []
+        for side in readable:
+            side.queued = False
+            if side.open and side.other.rest is None:
+                try:
+                    self._carry(side, may_stop=False)
+                except Exception as bug:
+                    self.end(side.session, bug)
+
+    def _carry(self, source: Side, *, may_stop: bool) -> None:
+        """Reads one side and sends to the other, until there is nothing, no space, or the turn is over."""
+        receive, sink, buffer = source.receive, source.other, self._buffer
+        send, traffic = sink.send, source.session.traffic
+        for _ in range(BURST):
+            try:
+                count = receive(buffer)
+            except BlockingIOError:
+                return
+            except OSError:
+                self._note(source, End.SOURCE_RESET)
+                return
+            if not count:
+                self._note(source, End.EOF)
+                return
+            data = buffer[:count]
+            if source.tap is not None:
+                data = self._tapped(source, data)
+            try:
+                sent = send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self._note(source, End.SINK_RESET)
+                return
+            if source.of_client:
+                traffic.to_server += sent
+            else:
+                traffic.to_client += sent
+            if sent < len(data):
+                self._keep(sink, data[sent:])
+                return
+            if source.refusing:
+                self._note(source, End.REFUSED)
+                return
+            if may_stop and count < READ:
+                return
+        self._queue(source)
+
+    def _tapped(self, source: Side, data: memoryview) -> memoryview:
+        """What passes of some bytes from the server."""
+        assert source.tap is not None
+        tapped = source.tap(bytes(data))
+        if tapped.tell is not None:
+            self._tell(source.session, tapped.tell)
+        if tapped.done or tapped.refuse:
+            source.tap = None
+        source.refusing = tapped.refuse
+        return memoryview(tapped.forward)
+
+    def _keep(self, sink: Side, rest: memoryview) -> None:
+        """Keeps what a side did not take, until it has space again."""
+        sink.rest = memoryview(bytes(rest))
+        if sink.unix:
+            self._epoll.modify(sink.descriptor, sink.wakes)
+
+    def _send_rest(self, sink: Side) -> None:
+        """Sends what a side did not take; once it is gone, the other side is read again."""
+        source = sink.other
+        assert sink.rest is not None
+        try:
+            sent = sink.send(sink.rest)
+        except BlockingIOError:
+            return
+        except OSError:
+            sink.rest = None
+            self._note(source, End.SINK_RESET)
+            return
+        if source.of_client:
+            sink.session.traffic.to_server += sent
+        else:
+            sink.session.traffic.to_client += sent
+        if sent < len(sink.rest):
+            sink.rest = sink.rest[sent:]
+            return
+        sink.rest = None
+        if sink.unix:
+            self._epoll.modify(sink.descriptor, sink.wakes)
+        if source.refusing:
+            self._note(source, End.REFUSED)
+        elif source.open:
+            self._queue(source)
+
+    def _queue(self, source: Side) -> None:
+        if not source.queued:
+            source.queued = True
+            self._readable.append(source)
+
+    def _note(self, source: Side, end: End) -> None:
+        """One direction has ended."""
+        source.open = False
+        session = source.session
+        first = not session.endings.begun
+        then = session.endings.note(end, of_client=source.of_client)
+        if first and session.endings.server_left_first and session.on_server_end is not None:
+            self._tell(session, session.on_server_end)
+        if then is Then.PASS_ON:
+            try:
+                source.other.socket.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # gone by itself: its own direction tells
+        elif then is Then.READ_OUT:
+            self._read_outs.append((monotonic() + READ_OUT_LIMIT, session))
+            self._queue(source.other)  # the event that told of the reset may be the last
+        else:
+            self._finish(session)
+
+    def _end_read_outs(self) -> None:
+        now = monotonic()
+        while self._read_outs and (self._read_outs[0][1].over or self._read_outs[0][0] <= now):
+            self._finish(self._read_outs.popleft()[1])
+
+    def _finish(self, session: Session) -> None:
+        if session.over:
+            return
+        session.over = True
+        for side in session.sides:
+            side.open = False
+            side.rest = None
+            self._sides.pop(side.descriptor, None)
+        self._ended.append(session)
+
+    def _close_ended(self) -> None:
+        ended, self._ended = self._ended, []
+        for session in ended:
+            session.close()
+        self._over(ended)

@@ -1,0 +1,111 @@
+"""A session as the epoll engine has it: two sides, each the source of one way and the sink of the other."""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+
+import trio
+from trio.socket import SocketType
+
+from dbambassador.forwarding.endings import Endings
+from dbambassador.forwarding.engine import Link, Tap
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+WAKES = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLPRI | select.EPOLLET
+"""What wakes a side; EPOLLERR and EPOLLHUP always do."""
+WAKES_BLOCKED = WAKES | select.EPOLLOUT
+
+
+class Side:
+    """One socket, registered once."""
+
+    __slots__ = (
+        "descriptor",
+        "of_client",
+        "open",
+        "other",
+        "queued",
+        "receive",
+        "refusing",
+        "rest",
+        "send",
+        "session",
+        "socket",
+        "tap",
+        "unix",
+    )
+
+    def __init__(self, session: Session, taken: socket.socket, *, of_client: bool) -> None:
+        self.session = session
+        self.socket = taken
+        self.descriptor = taken.fileno()
+        self.receive = taken.recv_into
+        self.send = taken.send
+        self.of_client = of_client
+        self.unix = taken.family == socket.AF_UNIX
+        self.open = True
+        """It may still say something that goes to the other side."""
+        self.rest: memoryview | None = None
+        """What it did not take yet; until it does, the other side is not read."""
+        self.queued = False
+        """It may be readable, and had its turn."""
+        self.tap: Tap | None = None
+        self.refusing = False
+        """Its tap has refused: `rest` of the other side is the last that passes."""
+        self.other: Side
+
+    @property
+    def wakes(self) -> int:
+        """The events to register it for.
+
+        TCP tells of free space only after it was missing. A unix socket does at every read of its peer, so it
+        is asked for that only while it is full.
+        """
+        return WAKES if self.unix and self.rest is None else WAKES_BLOCKED
+
+
+class Session:
+    """Two sides, and how they ended. Takes the sockets of its link."""
+
+    __slots__ = ("client", "cut", "endings", "failure", "on_server_end", "over", "server", "task", "traffic")
+
+    def __init__(self, link: Link) -> None:
+        self.client = Side(self, _taken(link.client.socket), of_client=True)
+        self.server = Side(self, _taken(link.server.socket), of_client=False)
+        self.client.other, self.server.other = self.server, self.client
+        self.client.rest = memoryview(link.to_client) if link.to_client else None
+        self.server.rest = memoryview(link.to_server) if link.to_server else None
+        self.server.tap = link.tap
+        self.traffic = link.traffic
+        self.traffic.server = self.server.socket
+        self.on_server_end = link.on_server_end
+        self.endings = Endings()
+        self.over = False
+        self.cut = False
+        """It did not end by itself."""
+        self.failure: Exception | None = None
+        """The bug that ended it."""
+        self.task = trio.lowlevel.current_task()
+        """Waits for its end."""
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        return self.client, self.server
+
+    def close(self) -> None:
+        """Closes both sockets; unless the session ended in order, with a reset to whoever is still there."""
+        self.traffic.server = None
+        for side in self.sides:
+            if not self.endings.orderly:
+                side.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            side.socket.close()
+
+
+def _taken(lent: SocketType) -> socket.socket:
+    """A plain socket in place of trio's; the kind need not be asked of the kernel again."""
+    taken = socket.socket(lent.family, lent.type, lent.proto, fileno=lent.detach())
+    taken.setblocking(False)
+    return taken
