@@ -25,8 +25,9 @@ from dbambassador.events import (
     SelectionAwaited,
     Stopped,
 )
+from dbambassador.forwarding import engines
+from dbambassador.forwarding.engine import Engine
 from dbambassador.forwarding.listeners import Limit
-from dbambassador.forwarding.stream_relay import StreamRelay
 from dbambassador.locate import Located, Request, locate, refusal, retry_delay
 from dbambassador.settings.schema import Profile
 
@@ -171,9 +172,13 @@ class Ambassador:
         self._publish(EnvironmentChosen(profile.name, profile.kind.value, directory, why))
 
     async def _serve(self, profile: Profile) -> None:
+        with engines.running() as engine:
+            await self._serve_through(engine, profile)
+
+    async def _serve_through(self, engine: Engine, profile: Profile) -> None:
         publish = self._publish
         resolver = Resolver(self._terms.request.root, self._terms.nameservers, publish)
-        shared = Shared(resolver, StreamRelay(), Limit(self._terms.max_connections), publish)
+        shared = Shared(resolver, engine, Limit(self._terms.max_connections), publish)
         self._databases = [ServedDatabase(database, shared) for database in profile.databases]
         try:
             for served in self._databases:

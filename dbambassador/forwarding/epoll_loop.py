@@ -68,9 +68,6 @@ class EpollLoop:
         try:
             for side in session.sides:
                 self._epoll.register(side.descriptor, side.wakes)
-            for side in session.sides:
-                if side.rest is not None and not session.over:
-                    self._send_rest(side)
         except Exception as failure:
             self.end(session, failure)
 
@@ -233,7 +230,6 @@ class EpollLoop:
                 pass  # gone by itself: its own direction tells
         elif then is Then.READ_OUT:
             self._read_outs.append((monotonic() + READ_OUT_LIMIT, session))
-            self._queue(source.other)  # the event that told of the reset may be the last
         else:
             self._finish(session)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import trio
 
 from dbambassador.events import Refusal
@@ -105,6 +108,8 @@ class PostgresqlWire:
             return Opened(to_client=data)
         tap = _Tap(self._writer, witness)
         first = tap(data)
+        if first.tell is not None:
+            first.tell()
         if first.refuse:
             return NotOpened(Signal.ANSWERED, "a hot standby")
         return Opened(to_client=first.forward, tap=None if first.done else tap)
@@ -129,17 +134,18 @@ class _Tap:
 
     def __call__(self, data: bytes) -> Tapped:
         passage = self._tap.feed(data)
+        tell: Callable[[], None] | None = None
         if passage.done:
             role = {True: Role.STANDBY, False: Role.PRIMARY, None: Role.UNKNOWN}[passage.standby]
-            self._witness(Seen(passage.key, role, passage.error is not None))
+            tell = partial(self._witness, Seen(passage.key, role, passage.error is not None))
         if self._writer and passage.standby:
             text = error_response(
                 CANNOT_CONNECT_NOW,
                 f"dbambassador: {Refusal.ROLE.value}",
                 "the listener's target_session_attrs asks for a server that takes writes",
             )
-            return Tapped(text, True, True)
-        return Tapped(passage.forward, passage.done)
+            return Tapped(text, True, True, tell)
+        return Tapped(passage.forward, passage.done, tell=tell)
 
 
 async def _opening_of(client: trio.SocketStream, hello: Hello) -> Opening | Left:

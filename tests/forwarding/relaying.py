@@ -67,7 +67,14 @@ class Relayed:
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     ended: trio.Event = field(default_factory=trio.Event)
     server_ended: trio.Event = field(default_factory=trio.Event)
+    server_endings: int = 0
+    """How often the engine told of the server's end."""
     how: How | None = None
+
+    def note_server_end(self) -> None:
+        trio.lowlevel.current_task()  # fails elsewhere than in trio's thread
+        self.server_endings += 1
+        self.server_ended.set()
 
 
 @asynccontextmanager
@@ -83,9 +90,15 @@ async def relayed(
     """One session. `before` is called when its sockets are there and the engine has not got them yet."""
     client, inner_client = await pair()
     server, inner_server = await pair()
-    server_ended = trio.Event()
-    link = Link(inner_client, inner_server, to_server, to_client, tap, on_server_end=server_ended.set)
-    session = Relayed(client, server, link, server_ended=server_ended)
+    link = Link(
+        inner_client,
+        inner_server,
+        to_server,
+        to_client,
+        tap,
+        on_server_end=lambda: session.note_server_end(),
+    )
+    session = Relayed(client, server, link)
     if before is not None:
         before(session)
 
