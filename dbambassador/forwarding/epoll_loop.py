@@ -79,11 +79,15 @@ class EpollLoop:
 
     def turn(self) -> None:
         """Waits for events and serves them, each of its sides once."""
+        sides = self._sides
         for descriptor, events in self._epoll.poll(self._patience(), BATCH):
-            side = self._sides.get(descriptor)
+            side = sides.get(descriptor)
             if side is not None:
                 try:
-                    self._serve(side, events)
+                    if side.rest is not None and events & _WRITABLE:
+                        self._send_rest(side)
+                    if side.listening:
+                        self._carry(side, events & _ODD)
                 except Exception as bug:  # of a tap, as a rule: a session's failure stays in the session
                     self.end(side.session, bug)
             elif descriptor == self._wake:
@@ -111,29 +115,24 @@ class EpollLoop:
         while self._commands:
             self._commands.popleft()()
 
-    def _serve(self, side: Side, events: int) -> None:
-        if side.rest is not None and events & _WRITABLE:
-            self._send_rest(side)
-        if events != select.EPOLLOUT and side.open and side.other.rest is None and not side.queued:
-            self._carry(side, may_stop=not events & _ODD)
-
     def _serve_readable(self) -> None:
         readable, self._readable = self._readable, []
         for side in readable:
-            side.queued = False
-            if side.open and side.other.rest is None:
+            side.listening = side.open
+            if side.listening:
                 try:
-                    self._carry(side, may_stop=False)
+                    self._carry(side, _ODD)
                 except Exception as bug:
                     self.end(side.session, bug)
 
-    def _carry(self, source: Side, *, may_stop: bool) -> None:
+    def _carry(self, source: Side, odd: int) -> None:
         """Reads one side and sends to the other, until there is nothing, no space, or the turn is over."""
-        receive, sink, buffer = source.receive, source.other, self._buffer
-        send, traffic = sink.send, source.session.traffic
-        for _ in range(BURST):
+        sink = source.other
+        buffer = self._buffer
+        budget = BURST
+        while True:
             try:
-                count = receive(buffer)
+                count = source.receive(buffer)
             except BlockingIOError:
                 return
             except OSError:
@@ -142,44 +141,46 @@ class EpollLoop:
             if not count:
                 self._note(source, End.EOF)
                 return
-            data = buffer[:count]
             if source.tap is not None:
-                data = self._tapped(source, data)
+                self._carry_tapped(source, count)
+                return
             try:
-                sent = send(data)
+                sent = sink.send(buffer[:count])
             except BlockingIOError:
                 sent = 0
             except OSError:
                 self._note(source, End.SINK_RESET)
                 return
             if source.of_client:
-                traffic.to_server += sent
+                source.traffic.to_server += sent
             else:
-                traffic.to_client += sent
-            if sent < len(data):
-                self._keep(sink, data[sent:])
+                source.traffic.to_client += sent
+            if sent < count:
+                self._keep(sink, buffer[sent:count])
                 return
-            if source.refusing:
-                self._note(source, End.REFUSED)
+            if count < READ and not odd:
                 return
-            if may_stop and count < READ:
+            budget -= 1
+            if not budget:
+                self._queue(source)
                 return
-        self._queue(source)
 
-    def _tapped(self, source: Side, data: memoryview) -> memoryview:
-        """What passes of some bytes from the server."""
+    def _carry_tapped(self, source: Side, count: int) -> None:
+        """Sends what a tap makes of the bytes in the buffer."""
         assert source.tap is not None
-        tapped = source.tap(bytes(data))
+        tapped = source.tap(bytes(self._buffer[:count]))
         if tapped.tell is not None:
             self._tell(source.session, tapped.tell)
         if tapped.done or tapped.refuse:
             source.tap = None
         source.refusing = tapped.refuse
-        return memoryview(tapped.forward)
+        self._keep(source.other, memoryview(tapped.forward))
+        self._send_rest(source.other)
 
     def _keep(self, sink: Side, rest: memoryview) -> None:
         """Keeps what a side did not take, until it has space again."""
         sink.rest = memoryview(bytes(rest))
+        sink.other.listening = False
         if sink.unix:
             self._epoll.modify(sink.descriptor, sink.wakes)
 
@@ -211,13 +212,12 @@ class EpollLoop:
             self._queue(source)
 
     def _queue(self, source: Side) -> None:
-        if not source.queued:
-            source.queued = True
-            self._readable.append(source)
+        source.listening = False
+        self._readable.append(source)
 
     def _note(self, source: Side, end: End) -> None:
         """One direction has ended."""
-        source.open = False
+        source.open = source.listening = False
         session = source.session
         first = not session.endings.begun
         then = session.endings.note(end, of_client=source.of_client)
@@ -243,7 +243,7 @@ class EpollLoop:
             return
         session.over = True
         for side in session.sides:
-            side.open = False
+            side.open = side.listening = False
             side.rest = None
             self._sides.pop(side.descriptor, None)
         self._ended.append(session)

@@ -24,10 +24,10 @@ class Side:
 
     __slots__ = (
         "descriptor",
+        "listening",
         "of_client",
         "open",
         "other",
-        "queued",
         "receive",
         "refusing",
         "rest",
@@ -35,6 +35,7 @@ class Side:
         "session",
         "socket",
         "tap",
+        "traffic",
         "unix",
     )
 
@@ -45,13 +46,14 @@ class Side:
         self.receive = taken.recv_into
         self.send = taken.send
         self.of_client = of_client
+        self.traffic = session.traffic
         self.unix = taken.family == socket.AF_UNIX
         self.open = True
         """It may still say something that goes to the other side."""
         self.rest: memoryview | None = None
         """What it did not take yet; until it does, the other side is not read."""
-        self.queued = False
-        """It may be readable, and had its turn."""
+        self.listening = True
+        """Its events are acted on: the other side took everything, and no turn of it is noted already."""
         self.tap: Tap | None = None
         self.refusing = False
         """Its tap has refused: `rest` of the other side is the last that passes."""
@@ -73,13 +75,15 @@ class Session:
     __slots__ = ("client", "cut", "endings", "failure", "on_server_end", "over", "server", "task", "traffic")
 
     def __init__(self, link: Link) -> None:
+        self.traffic = link.traffic
         self.client = Side(self, _taken(link.client.socket), of_client=True)
         self.server = Side(self, _taken(link.server.socket), of_client=False)
         self.client.other, self.server.other = self.server, self.client
         self.client.rest = memoryview(link.to_client) if link.to_client else None
         self.server.rest = memoryview(link.to_server) if link.to_server else None
+        self.client.listening = self.server.rest is None
+        self.server.listening = self.client.rest is None
         self.server.tap = link.tap
-        self.traffic = link.traffic
         self.traffic.server = self.server.socket
         self.on_server_end = link.on_server_end
         self.endings = Endings()
