@@ -40,22 +40,20 @@ class EpollEngine:
         if self._crash is not None:
             session.close()
             raise RuntimeError("the relay engine has crashed") from self._crash
+        session.send_first()
         self._live.add(session)
         self._loop.post(partial(self._loop.adopt, session))
-        raise_cancel: trio.lowlevel.RaiseCancelT | None = None
-
-        def abort(raise_it: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
-            nonlocal raise_cancel
-            raise_cancel = raise_it
-            self._loop.post(partial(self._loop.end, session))
-            return trio.lowlevel.Abort.FAILED  # the engine lets go of the sockets first
-
-        await trio.lowlevel.wait_task_rescheduled(abort)
+        await trio.lowlevel.wait_task_rescheduled(partial(self._abort, session))
         if session.failure is not None:
             raise session.failure
-        if session.cut and raise_cancel is not None:
-            raise_cancel()
+        if session.cut and session.raise_cancel is not None:
+            session.raise_cancel()
         return session.endings.how
+
+    def _abort(self, session: Session, raise_cancel: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+        session.raise_cancel = raise_cancel
+        self._loop.post(partial(self._loop.end, session))
+        return trio.lowlevel.Abort.FAILED  # the engine lets go of the sockets first
 
     def silence(self) -> float:
         if self._crash is not None:

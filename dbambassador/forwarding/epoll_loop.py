@@ -132,7 +132,7 @@ class EpollLoop:
         budget = BURST
         while True:
             try:
-                count = source.receive(buffer)
+                count = source.socket.recv_into(buffer)
             except BlockingIOError:
                 return
             except OSError:
@@ -145,7 +145,7 @@ class EpollLoop:
                 self._carry_tapped(source, count)
                 return
             try:
-                sent = sink.send(buffer[:count])
+                sent = sink.socket.send(buffer[:count])
             except BlockingIOError:
                 sent = 0
             except OSError:
@@ -189,17 +189,14 @@ class EpollLoop:
         source = sink.other
         assert sink.rest is not None
         try:
-            sent = sink.send(sink.rest)
+            sent = sink.socket.send(sink.rest)
         except BlockingIOError:
             return
         except OSError:
             sink.rest = None
             self._note(source, End.SINK_RESET)
             return
-        if source.of_client:
-            sink.session.traffic.to_server += sent
-        else:
-            sink.session.traffic.to_client += sent
+        source.count(sent)
         if sent < len(sink.rest):
             sink.rest = sink.rest[sent:]
             return

@@ -28,10 +28,8 @@ class Side:
         "of_client",
         "open",
         "other",
-        "receive",
         "refusing",
         "rest",
-        "send",
         "session",
         "socket",
         "tap",
@@ -43,8 +41,6 @@ class Side:
         self.session = session
         self.socket = taken
         self.descriptor = taken.fileno()
-        self.receive = taken.recv_into
-        self.send = taken.send
         self.of_client = of_client
         self.traffic = session.traffic
         self.unix = taken.family == socket.AF_UNIX
@@ -59,6 +55,13 @@ class Side:
         """Its tap has refused: `rest` of the other side is the last that passes."""
         self.other: Side
 
+    def count(self, sent: int) -> None:
+        """Takes note of bytes from this side that the other one took."""
+        if self.of_client:
+            self.traffic.to_server += sent
+        else:
+            self.traffic.to_client += sent
+
     @property
     def wakes(self) -> int:
         """The events to register it for.
@@ -72,7 +75,18 @@ class Side:
 class Session:
     """Two sides, and how they ended. Takes the sockets of its link."""
 
-    __slots__ = ("client", "cut", "endings", "failure", "on_server_end", "over", "server", "task", "traffic")
+    __slots__ = (
+        "client",
+        "cut",
+        "endings",
+        "failure",
+        "on_server_end",
+        "over",
+        "raise_cancel",
+        "server",
+        "task",
+        "traffic",
+    )
 
     def __init__(self, link: Link) -> None:
         self.traffic = link.traffic
@@ -94,10 +108,28 @@ class Session:
         """The bug that ended it."""
         self.task = trio.lowlevel.current_task()
         """Waits for its end."""
+        self.raise_cancel: trio.lowlevel.RaiseCancelT | None = None
+        """Set once the task is cancelled."""
 
     @property
     def sides(self) -> tuple[Side, Side]:
         return self.client, self.server
+
+    def send_first(self) -> None:
+        """Sends what the kernel takes at once of the bytes read before. Not once the engine has the session.
+
+        A client waits for them, and the engine's thread takes a while to come.
+        """
+        for side in self.sides:
+            if side.rest is None:
+                continue
+            try:
+                sent = side.socket.send(side.rest)
+            except OSError:
+                continue  # full or gone: the engine sees it for itself
+            side.other.count(sent)
+            side.rest = side.rest[sent:] if sent < len(side.rest) else None
+            side.other.listening = side.rest is None
 
     def close(self) -> None:
         """Closes both sockets; unless the session ended in order, with a reset to whoever is still there."""
