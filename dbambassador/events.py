@@ -195,6 +195,15 @@ class CheckBlocked(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CheckDenied(Event):
+    """The server refuses the credentials of the check: it is alive, and its role stays unknown."""
+
+    database: str
+    address: Address
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChoiceChanged(Event):
     database: str
     choice: Choice
@@ -209,7 +218,7 @@ class Refusal(Enum):
     NO_TARGET = "no usable address"
     TOO_MANY = "connection limit"
     NO_DESCRIPTORS = "no file descriptors left"
-    ROLE = "server is a hot standby"
+    ROLE = "server is in another role"
     UNSAFE = "unsafe session"
     DRAINING = "shutting down"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from socket import socket
 from typing import Protocol
 
 import trio
@@ -26,10 +27,14 @@ Tap = Callable[[bytes], Tapped]
 
 @dataclass(slots=True)
 class Traffic:
-    """Bytes of one session that the kernel took for delivery; the engine counts them as they go."""
+    """What can be seen of one session while an engine carries it."""
 
     to_server: int = 0
+    """Bytes that the kernel took for delivery; counted as they go."""
     to_client: int = 0
+    server: socket | None = None
+    """The server's socket while the engine has it, for TCP_INFO; None before and after. Not to be used
+    otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

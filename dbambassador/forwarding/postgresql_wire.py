@@ -15,12 +15,13 @@ from dbambassador.forwarding.wire import (
     Left,
     NotOpened,
     Opened,
+    Request,
     Seen,
-    Witness,
     farewell,
     receive,
 )
-from dbambassador.health.evidence import Role, Signal
+from dbambassador.health.evidence import Signal
+from dbambassador.health.roles import fits, session_fits, told_by_session
 from dbambassador.protocols.malformed import Malformed
 from dbambassador.protocols.postgresql import (
     CANNOT_CONNECT_NOW,
@@ -31,8 +32,10 @@ from dbambassador.protocols.postgresql import (
     read_error,
     read_opening,
     read_reply,
+    startup_parameters,
 )
 from dbambassador.protocols.postgresql_tap import StartupTap
+from dbambassador.settings.schema import TargetSessionAttrs
 
 _ENCRYPTION = (Kind.SSL, Kind.GSSENC)
 _ANSWERS = (b"S", b"G", b"N", b"E")
@@ -41,10 +44,7 @@ _SQLSTATES = {Refusal.TOO_MANY: TOO_MANY_CONNECTIONS, Refusal.NO_DESCRIPTORS: TO
 
 
 class PostgresqlWire:
-    """`writer`: a hot standby's welcome is replaced by an error."""
-
-    def __init__(self, *, writer: bool) -> None:
-        self._writer = writer
+    """Replaces the welcome of a server in the wrong role by an error: the client has seen none of it yet."""
 
     async def hello(self, client: trio.SocketStream) -> Hello | Cancel | Left:
         hello = Hello()
@@ -56,14 +56,14 @@ class PostgresqlWire:
         return hello
 
     async def open(
-        self, client: trio.SocketStream, server: trio.SocketStream, hello: Hello, witness: Witness
+        self, client: trio.SocketStream, server: trio.SocketStream, hello: Hello, request: Request
     ) -> Opened | NotOpened | Cancel | Left | Denied:
         opening = await _opening_of(client, hello)
         while isinstance(opening, Opening) and opening.kind in _ENCRYPTION:
             if opening.rest:
                 # Bytes behind the request would be taken for encrypted ones: CVE-2021-23214.
                 return Left("sent data behind its encryption request")
-            answer = await _ask(server, opening.packet, 1)
+            answer = await _ask(server, opening.packet, 1, trio.current_time() + OPEN_TIMEOUT)
             if isinstance(answer, str):
                 return NotOpened(Signal.FALTERED, answer)
             if answer not in _ANSWERS:
@@ -79,35 +79,54 @@ class PostgresqlWire:
             return Cancel(opening.cancel_key, opening.packet)
         if opening.kind is Kind.DIRECT_TLS:
             return Opened(to_server=opening.packet)
-        return await self._start(server, hello, witness)
+        return await self._start(server, hello, request)
 
-    async def _start(self, server: trio.SocketStream, hello: Hello, witness: Witness) -> Opened | NotOpened:
+    async def _start(self, server: trio.SocketStream, hello: Hello, request: Request) -> Opened | NotOpened:
         """Sends the startup packet and reads the server's first message."""
-        data = await _ask(server, hello.data, 16 * 1024)
+        deadline = trio.current_time() + OPEN_TIMEOUT
+        data = await _ask(server, hello.data, 16 * 1024, deadline)
         while isinstance(data, bytes):
             try:
                 reply = read_reply(data)
             except Malformed as malformed:
                 return NotOpened(Signal.FALTERED, str(malformed))
             if reply is not None:
-                return self._welcome(data, reply, witness)
-            more = await _ask(server, b"", 16 * 1024)
+                return self._welcome(data, reply, request)
+            more = await _ask(server, b"", 16 * 1024, deadline)
             data = data + more if isinstance(more, bytes) else more
         return NotOpened(Signal.FALTERED, data)
 
-    def _welcome(self, data: bytes, reply: tuple[bytes, bytes], witness: Witness) -> Opened | NotOpened:
+    def _welcome(self, data: bytes, reply: tuple[bytes, bytes], request: Request) -> Opened | NotOpened:
         kind, body = reply
         if kind == b"E":
             error = read_error(body)
             if error.sqlstate == CANNOT_CONNECT_NOW:
                 return NotOpened(Signal.NOT_READY, error.message)
-            witness(Seen(rejected=True))
+            request.witness(Seen(rejected=True))
             return Opened(to_client=data)
-        tap = _Tap(self._writer, witness)
+        tap = _Tap(request)
         first = tap(data)
-        if first.refuse:
-            return NotOpened(Signal.ANSWERED, "a hot standby")
-        return Opened(to_client=first.forward, tap=None if first.done else tap)
+        if first.refuse and not tap.only_this_session:
+            return NotOpened(Signal.SERVED, "in another role")
+        return Opened(to_client=first.forward, tap=_refuse if first.refuse else None if first.done else tap)
+
+    async def identify(self, client: trio.SocketStream, hello: Hello) -> bytes | Cancel | Left:
+        """User and database. A client that asks for encryption is told that there is none, for encrypted it
+        would not tell them."""
+        opening = await _opening_of(client, hello)
+        while isinstance(opening, Opening) and opening.kind in _ENCRYPTION:
+            opening = await _tell_no(client, hello)
+        if isinstance(opening, Left):
+            return opening
+        if opening.kind is Kind.CANCEL:
+            return Cancel(opening.cancel_key, opening.packet)
+        if opening.kind is Kind.DIRECT_TLS:
+            return b""
+        try:
+            parameters = startup_parameters(opening.packet)
+        except Malformed as malformed:
+            return Left(str(malformed))
+        return parameters.get("user", b"") + b"\0" + parameters.get("database", b"")
 
     async def refuse(self, client: trio.SocketStream, hello: Hello, refusal: Refusal, why: str) -> None:
         opening = await _opening_of(client, hello)
@@ -120,26 +139,34 @@ class PostgresqlWire:
 
 
 class _Tap:
-    """A startup tap that tells its witness and turns a standby away."""
+    """A startup tap that tells its witness and turns a server in the wrong role away."""
 
-    def __init__(self, writer: bool, witness: Witness) -> None:
-        self._tap = StartupTap(hold_back=writer)
-        self._writer = writer
-        self._witness = witness
+    def __init__(self, request: Request) -> None:
+        self._tap = StartupTap(hold_back=request.wanted is not TargetSessionAttrs.ANY)
+        self._request = request
+        self.only_this_session = False
+        """The server would do for others: the read-only default is this session's own."""
 
     def __call__(self, data: bytes) -> Tapped:
         passage = self._tap.feed(data)
-        if passage.done:
-            role = {True: Role.STANDBY, False: Role.PRIMARY, None: Role.UNKNOWN}[passage.standby]
-            self._witness(Seen(passage.key, role, passage.error is not None))
-        if self._writer and passage.standby:
-            text = error_response(
-                CANNOT_CONNECT_NOW,
-                f"dbambassador: {Refusal.ROLE.value}",
-                "the listener's target_session_attrs asks for a server that takes writes",
-            )
-            return Tapped(text, True, True)
-        return Tapped(passage.forward, passage.done)
+        if not passage.done:
+            return Tapped(passage.forward)
+        seen, wanted = (passage.standby, passage.read_only), self._request.wanted
+        role = told_by_session(*seen, wanted)
+        self._request.witness(Seen(passage.key, role, passage.error is not None))
+        if passage.welcome and not session_fits(*seen, wanted):
+            self.only_this_session = fits(role, wanted)
+            return Tapped(_refusal_of_role(wanted), True, True)
+        return Tapped(passage.forward, True)
+
+
+def _refusal_of_role(wanted: TargetSessionAttrs) -> bytes:
+    why = f"the listener's target_session_attrs is {wanted.value}"
+    return error_response(CANNOT_CONNECT_NOW, f"dbambassador: {Refusal.ROLE.value}", why)
+
+
+def _refuse(_: bytes) -> Tapped:
+    return Tapped(refuse=True)
 
 
 async def _opening_of(client: trio.SocketStream, hello: Hello) -> Opening | Left:
@@ -169,9 +196,9 @@ async def _tell_no(client: trio.SocketStream, hello: Hello) -> Opening | Left:
     return await _opening_of(client, hello)
 
 
-async def _ask(server: trio.SocketStream, question: bytes, limit: int) -> bytes | str:
+async def _ask(server: trio.SocketStream, question: bytes, limit: int, deadline: float) -> bytes | str:
     """The server's next bytes, or in words why there are none."""
-    with trio.move_on_after(OPEN_TIMEOUT):
+    with trio.move_on_at(deadline):
         try:
             if question:
                 await server.send_all(question)

@@ -73,6 +73,7 @@ class _Session:
         self._to_server = _Direction(self._client, self._server, link.to_server, None)
         self._to_client = _Direction(self._server, self._client, link.to_client, link.tap)
         self._traffic = link.traffic
+        self._traffic.server = self._server
         self._on_server_end = link.on_server_end or (lambda: None)
         self._ended: list[_Direction] = []
         self._orderly = False
@@ -90,6 +91,7 @@ class _Session:
 
     def close(self) -> None:
         """Closes both sockets; unless the session ended in order, with a reset to whoever is still there."""
+        self._traffic.server = None
         for side in (self._client, self._server):
             if not self._orderly:
                 side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

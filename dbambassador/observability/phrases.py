@@ -147,6 +147,9 @@ def _of_a_database(event: Event) -> Phrase | None:
         case events.CheckBlocked(_, address, message):
             text = f"{address} refuses this host, checks stopped: {message}"
             return Phrase(Level.ERROR, text, {"address": str(address), "reason": message})
+        case events.CheckDenied(_, address, message):
+            text = f"{address}: {message}; its role stays unknown"
+            return Phrase(Level.ERROR, text, {"address": str(address), "reason": message})
         case events.ChoiceChanged(_, choice):
             return _choice(choice)
         case events.SessionsEvicted(_, sessions, why):
@@ -178,10 +181,12 @@ def _targets(targets: Targets) -> Phrase:
 def _choice(choice: Choice) -> Phrase:
     fields: Fields = {"epoch": choice.epoch, "settled": choice.settled, "why": choice.why}
     if choice.target is not None:
-        where = f"{choice.target.address} ({choice.target.name})"
         fields |= {"address": str(choice.target.address)}
-        return Phrase(Level.INFO, f"sessions go to {where}", fields)
-    fields |= {"address": None}
+        fields |= {"pool": [str(target.address) for target in choice.pool]}
+        names = ", ".join(dict.fromkeys(target.name for target in choice.pool))
+        where = ", ".join(str(target.address) for target in choice.pool)
+        return Phrase(Level.INFO, f"sessions go to {where} ({names})", fields)
+    fields |= {"address": None, "pool": []}
     if not choice.settled:
         return Phrase(Level.INFO, f"looking for a usable address: {choice.why}", fields)
     return Phrase(Level.WARNING, f"no usable address: {choice.why}", fields)

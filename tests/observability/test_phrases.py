@@ -8,7 +8,8 @@ import pytest
 from dbambassador import events
 from dbambassador.events import Event, Refusal
 from dbambassador.observability.phrases import Level, name, phrase
-from dbambassador.values import Choice, Target, Targets
+from dbambassador.values import Target, Targets
+from tests.choices import lost
 from tests.observability.occurrences import ADDRESS, EVERY, TARGET
 
 CLASSES = {
@@ -82,9 +83,9 @@ def test_only_what_belongs_to_one_connection_is_debug(event: Event) -> None:
             ": endpoint is 10.0.0.7:5432",
         ),
         (EVERY[1], Level.INFO, "found 1 fact about where this runs, 2 unknown"),
-        (events.ChoiceChanged("orders", Choice(2, None, False, why="x")), Level.INFO, "looking for"),
+        (events.ChoiceChanged("orders", lost(2, settled=False, why="x")), Level.INFO, "looking for"),
         (
-            events.ChoiceChanged("orders", Choice(2, None, True, why="x")),
+            events.ChoiceChanged("orders", lost(2, why="x")),
             Level.WARNING,
             "no usable address: x",
         ),
