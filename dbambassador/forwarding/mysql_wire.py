@@ -25,6 +25,7 @@ from dbambassador.forwarding.wire import (
 from dbambassador.health.evidence import Signal
 from dbambassador.protocols import mysql
 from dbambassador.protocols.malformed import Malformed
+from dbambassador.transport.dial import reset_on_close
 
 _CODES = {
     Refusal.TOO_MANY: mysql.TOO_MANY_CONNECTIONS,
@@ -46,6 +47,7 @@ class MysqlWire:
         self, client: trio.SocketStream, server: trio.SocketStream, hello: Hello, request: Request
     ) -> Opened | NotOpened | Cancel | Left | Denied:
         data = b""
+        reset_on_close(server, True)
         with trio.move_on_after(OPEN_TIMEOUT):
             while True:
                 received = await receive(server)
@@ -59,6 +61,7 @@ class MysqlWire:
                     greeting = mysql.read_greeting(packet.payload)
                 except Malformed as malformed:
                     return NotOpened(Signal.FALTERED, str(malformed))
+                reset_on_close(server, False)
                 return self._welcome(client, server, data, greeting, request.witness)
         return NotOpened(Signal.FALTERED, f"no greeting in {OPEN_TIMEOUT:g} s")
 

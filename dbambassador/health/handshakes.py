@@ -7,17 +7,13 @@ A bare connect proves only that the kernel's backlog lives, and to MySQL it is a
 
 from __future__ import annotations
 
-import socket
-import struct
-
 import trio
-from trio.socket import SocketType
 
 from dbambassador.health.evidence import Evidence, Signal, of_denied_login, of_failed_dial
 from dbambassador.protocols import mysql, postgresql
 from dbambassador.protocols.malformed import Malformed
 from dbambassador.settings.schema import Protocol
-from dbambassador.transport.dial import Dialled, Outcome, broken, dial
+from dbambassador.transport.dial import Dialled, Outcome, broken, dial, reset_on_close
 from dbambassador.values import Address
 
 CONNECT_TIMEOUT = 1.2
@@ -86,15 +82,6 @@ def read_mysql_refusal(error: mysql.ServerError) -> Signal:
     if error.code in (mysql.HOST_BLOCKED, mysql.HOST_NOT_PRIVILEGED):
         raise Blocked(error.message)
     return Signal.NOT_READY if error.code in _NOT_READY_ERRORS else Signal.ANSWERED
-
-
-def reset_on_close(connection: trio.SocketStream | SocketType, wanted: bool) -> None:
-    """Whether closing a connection resets it, as it should until a MySQL server has greeted.
-
-    A hung server finds the connections of its time later, in its kernel's queue. One that was closed is an
-    aborted handshake, counted against this host; one that was reset it never sees (accept(2), ECONNABORTED).
-    """
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", wanted, 0))
 
 
 async def _ask_postgresql(connection: trio.SocketStream, address: Address) -> Evidence:

@@ -17,7 +17,6 @@ from dbambassador.health.evidence import Evidence, Signal
 from dbambassador.health.handshakes import (
     CONNECT_TIMEOUT,
     of_unanswered_dial,
-    reset_on_close,
     shake_hands_instead,
 )
 from dbambassador.health.mysql_session import Credentials, NoTls, of_error, talk
@@ -25,7 +24,7 @@ from dbambassador.health.password_file import Unreadable, read_password
 from dbambassador.protocols import mysql
 from dbambassador.protocols.malformed import Malformed
 from dbambassador.settings.schema import Login, Protocol
-from dbambassador.transport.dial import describe, dial
+from dbambassador.transport.dial import describe, dial, reset_on_close
 from dbambassador.values import Address
 
 REST_DELAY = 0.01

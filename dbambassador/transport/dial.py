@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -163,6 +164,15 @@ def tune(connection: SocketType) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_COUNT)
+
+
+def reset_on_close(connection: trio.SocketStream | SocketType, wanted: bool) -> None:
+    """Whether closing a connection resets it, as it should until a MySQL server has greeted.
+
+    A hung server finds the connections of its time later, in its kernel's queue. One that was closed is an
+    aborted handshake, counted against this host; one that was reset it never sees (accept(2), ECONNABORTED).
+    """
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", wanted, 0))
 
 
 def describe(error: OSError) -> str:

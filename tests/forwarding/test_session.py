@@ -558,3 +558,24 @@ async def test_a_cancel_whose_key_nobody_saw_goes_to_all_servers_with_sessions()
         await client.send_all(request)
         assert await until_closed(client) == b""
         assert got == [request] * 3
+
+
+async def test_a_mysql_server_that_has_not_greeted_is_left_by_a_reset() -> None:
+    """A server that hangs finds a closed connection later, and counts it against this host."""
+    ends: list[str] = []
+
+    async def note_the_end(stream: trio.SocketStream) -> None:
+        try:
+            ends.append("closed" if not await stream.receive_some(1) else "data")
+        except trio.BrokenResourceError:
+            ends.append("reset")
+
+    async with scene(MysqlWire()) as stage:
+        old, new = await stage.server(note_the_end), await stage.server(greet)
+        await stage.choose(old)
+        client = await stage.connect()
+        await wait_all_tasks_blocked(0.01)
+        await stage.choose(new)
+        assert await exactly(client, len(GREETING)) == GREETING
+        await wait_all_tasks_blocked(0.01)
+        assert ends == ["reset"]
