@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import trio
@@ -26,6 +27,9 @@ PREFERENCE = 30.0
 """Seconds for which a server that answered in another's place is asked first. Then the configured order holds
 again, as it always does in glibc: a later server may have another view of the names (a public one after the
 company's own), and one late answer must not bind us to it."""
+URGENT_PREFERENCE = 2.0
+"""The same while an answer past the cache is wanted, since the present one is of no use: that other view may
+be why. A dead first server then costs its `PATIENCE` once in two seconds."""
 
 
 class Lookup:
@@ -40,7 +44,7 @@ class Lookup:
         self._flights: dict[Question, _Flight] = {}
         """The last one of each question, while under way and for a moment after that."""
         self._preferred = ""
-        self._preferred_until = 0.0
+        self._preferred_since = -math.inf
 
     async def ask(self, question: Question, *, after: float | None = None) -> tuple[Entry, bool]:
         """The answer, and whether it came from the cache. A failure is an answer that expires at once.
@@ -55,10 +59,10 @@ class Lookup:
             return cached, True
         flight = self._flights.get(question)
         if flight is None or (flight.over and (after is None or flight.asked_at <= after)):
-            flight = self._depart(question, now)
+            flight = self._depart(question, now, PREFERENCE if after is None else URGENT_PREFERENCE)
         return await flight.landed(), False
 
-    def _depart(self, question: Question, now: float) -> _Flight:
+    def _depart(self, question: Question, now: float, preference: float) -> _Flight:
         self._flights = {
             asked: flight
             for asked, flight in self._flights.items()
@@ -67,15 +71,16 @@ class Lookup:
         flight = self._flights[question] = _Flight(now)
         # A system task: it belongs to no caller, may outlive the one that began it, and ends within
         # MAX_LIFETIME.
-        trio.lowlevel.spawn_system_task(self._fly, question, flight, name=f"ask {question}")
+        servers = self._servers(now, preference)
+        trio.lowlevel.spawn_system_task(self._fly, question, servers, flight, name=f"ask {question}")
         return flight
 
-    async def _fly(self, question: Question, flight: _Flight) -> None:
+    async def _fly(self, question: Question, servers: Sequence[Address], flight: _Flight) -> None:
         try:
-            answer = await ask(question, self._servers(), self._lifetime)
+            answer = await ask(question, servers, self._lifetime)
             now = trio.current_time()
             if answer.outcome.definite:
-                self._prefer(answer, now)
+                self._prefer(answer, asked_first=servers[0], now=now)
                 entry = self.cache.put(answer, flight.asked_at, now)
             else:
                 entry = Entry(answer, flight.asked_at, now)
@@ -86,16 +91,16 @@ class Lookup:
         else:
             flight.land(entry)
 
-    def _prefer(self, answer: Answer, now: float) -> None:
+    def _prefer(self, answer: Answer, *, asked_first: Address, now: float) -> None:
         if answer.outcome is Outcome.NXDOMAIN:
             self._preferred = ""  # another server may know the name that this one does not
-        elif answer.server != self._preferred or now >= self._preferred_until:
-            self._preferred, self._preferred_until = answer.server, now + PREFERENCE
+        elif answer.server != str(asked_first):
+            self._preferred, self._preferred_since = answer.server, now
 
-    def _servers(self) -> Sequence[Address]:
+    def _servers(self, now: float, preference: float) -> Sequence[Address]:
         """In the configured order, but for a while first the one that answered: a dead one delays once."""
         servers = self.configuration.nameservers
-        if trio.current_time() >= self._preferred_until:
+        if now >= self._preferred_since + preference:
             return servers
         return sorted(servers, key=lambda server: str(server) != self._preferred)
 

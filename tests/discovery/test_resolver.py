@@ -264,12 +264,28 @@ async def test_one_late_answer_does_not_bind_to_a_server_with_another_view(
         assert shown(await resolver.resolve(ORDERS, after=trio.current_time())) == ["10.0.0.1:5432"]
 
         other.zone.records = {"orders.db.test": ["20 A 192.0.2.1"]}
-        monkeypatch.setattr(lookup, "PREFERENCE", 0.2)
+        monkeypatch.setattr(lookup, "URGENT_PREFERENCE", 0.2)
         own.zone.delays = {"A": 0.8, "AAAA": 0.8}
         assert shown(await resolver.resolve(ORDERS, after=trio.current_time())) == ["192.0.2.1:5432"]
         own.zone.delays = {}
-        await trio.sleep(lookup.PREFERENCE)
+        await trio.sleep(lookup.URGENT_PREFERENCE)
         assert shown(await resolver.resolve(ORDERS, after=trio.current_time())) == ["10.0.0.1:5432"]
+
+
+async def test_in_peace_a_server_that_answered_in_anothers_place_is_asked_first_for_longer(
+    tmp_path: Path,
+) -> None:
+    records = {"orders__db__test": ["1 A 10.0.0.1"]}
+    async with site(tmp_path, **records) as first, site(tmp_path, **records) as second:
+        resolver = Resolver(tmp_path, [str(each.server.address) for each in (first, second)], ignore)
+        first.zone.delays = {"A": 9, "AAAA": 9}
+        await resolver.resolve(ORDERS)
+        first.server.asked.clear()
+        await trio.sleep(lookup.URGENT_PREFERENCE + 0.1)
+        await resolver.resolve(ORDERS)
+        assert first.asked == []
+        await resolver.resolve(ORDERS, after=trio.current_time())
+        assert first.asked != []
 
 
 async def test_nameservers_come_from_resolv_conf_unless_given(tmp_path: Path) -> None:
