@@ -83,6 +83,8 @@ class Vigil:
             lease.scope.cancel()
         elif lease.stage is Stage.DIALLING and now >= lease.stage_since + SLOW_DIAL:
             self._stalled(lease, "no answer to a session's dial", now)
+            if self._judge.answered_since(lease.address, lease.stage_since):
+                lease.scope.cancel()  # it answers others: the session's next attempt begins at once
         elif (
             lease.stage is Stage.OPENING
             and now >= lease.stage_since + SLOW_OPENING

@@ -16,9 +16,10 @@ from dbambassador.settings.schema import Protocol
 from dbambassador.transport.dial import Dialled, Outcome, broken, dial, reset_on_close
 from dbambassador.values import Address
 
-CONNECT_TIMEOUT = 1.2
+CONNECT_TIMEOUT = 1.4
 """Seconds for the connect alone: the first SYN and its repetition, which Linux sends after 1 s (RFC 6298,
-2.1). A busy server's kernel answers these at once; where none does, the host or the way to it is gone."""
+2.1), on a path of 200 ms. A busy server's kernel answers these at once; where none does, the host or the way
+to it is gone."""
 
 PROBE_USER = "dbambassador_probe"
 """A user that need not exist, and never an application's: its failed logins may be counted."""

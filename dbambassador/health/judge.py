@@ -17,7 +17,7 @@ from dbambassador.health.probes import Blocked, probe
 from dbambassador.health.states import Record, State, after, without_role
 from dbambassador.latest import Latest
 from dbambassador.settings.schema import Database
-from dbambassador.values import Address, Choice
+from dbambassador.values import Address, Choice, Target
 
 SETTLING_PERIOD = 0.2
 """Seconds between looks at a decision that waits for the clock."""
@@ -49,6 +49,8 @@ class Judge:
         self._checking: set[Address] = set()
         self._blocked: set[Address] = set()
         self._denied: set[Address] = set()
+        self._told: tuple[object, ...] = ()
+        self._told_pool: tuple[Target, ...] = ()
         self._wake = trio.Event()
         now = trio.current_time()
         self._standing = Standing(Choice(held_until=now + database.hold), lost_at=now)
@@ -143,11 +145,19 @@ class Judge:
         choice = self._standing.choice
         if choice != before.choice:
             self.choices.publish(choice)
-            if _essence(choice) != _essence(before.choice):
-                self._publish(ChoiceChanged(self._database.name, choice))
+            self._tell(choice)
         if self._standing.lost_at is not None and before.lost_at is None:
             self._hurry(now)
         self._refresher.seek(urgent=wants_answer(self._standing, situation.targets))
+
+    def _tell(self, choice: Choice) -> None:
+        """Publishes what is worth a line in the log. A trial that fails, as most do, leaves all as it was."""
+        if choice.on_trial and not self._told_pool:
+            return
+        news = (choice.epoch if choice.pool else None, choice.pool, choice.settled)
+        if news != self._told:
+            self._told, self._told_pool = news, choice.pool
+            self._publish(ChoiceChanged(self._database.name, choice))
 
     def _hurry(self, now: float) -> None:
         """The last usable address was lost: what was well until now may be of use in another role."""
@@ -242,8 +252,3 @@ class Judge:
         elif evidence.address not in self._denied:
             self._denied.add(evidence.address)
             self._publish(CheckDenied(self._database.name, evidence.address, evidence.detail))
-
-
-def _essence(choice: Choice) -> tuple[object, ...]:
-    """What of a choice is worth a line in the log."""
-    return choice.epoch, choice.pool, choice.settled

@@ -11,7 +11,7 @@ from dbambassador.settings.schema import Check
 FAST_FOR = 5.0
 """Seconds for which doubt is checked at `fast_interval`, before `down_interval` follows."""
 DOUBT_INTERVAL = 1.0
-"""Seconds between checks of an address that is doubted only because sessions end, or hesitate, there."""
+"""Seconds between checks of an address that is doubted only because sessions end there."""
 ROLE_RECHECK = 0.25
 """Seconds after which an address of the wrong role may have another, while nothing is usable: where no check
 tells, a session must."""
@@ -33,8 +33,10 @@ def after_change(evidence: Evidence, record: Record, checked_at: float, now: flo
     if record.state not in DOUBTFUL:
         return now + _spread(check.interval)
     match evidence.signal:
-        case Signal.SESSION_BROKE | Signal.HESITATED:
+        case Signal.SESSION_BROKE:
             return max(now, checked_at + DOUBT_INTERVAL)
+        case Signal.HESITATED:
+            return max(now, checked_at + check.fast_interval)
         case Signal.FALTERED | Signal.STALLED:
             return now
         case _:

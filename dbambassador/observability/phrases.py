@@ -185,6 +185,8 @@ def _choice(choice: Choice) -> Phrase:
         fields |= {"pool": [str(target.address) for target in choice.pool]}
         names = ", ".join(dict.fromkeys(target.name for target in choice.pool))
         where = ", ".join(str(target.address) for target in choice.pool)
+        if choice.on_trial:
+            return Phrase(Level.INFO, f"the next session tries {where} ({names})", fields)
         return Phrase(Level.INFO, f"sessions go to {where} ({names})", fields)
     fields |= {"address": None, "pool": []}
     if not choice.settled:

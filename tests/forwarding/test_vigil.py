@@ -160,3 +160,14 @@ async def test_nothing_is_kept_of_sessions_that_ended(scene: Scene) -> None:
         assert scene.vigil._watched
     scene.pass_by(0.25)
     assert not scene.vigil._watched
+
+
+async def test_a_slow_dial_begins_anew_if_the_address_answers_others(scene: Scene) -> None:
+    with session(scene, A, Stage.DIALLING) as lease:
+        began = scene.now
+        scene.pass_by(SLOW_DIAL)
+        assert not lease.scope.cancel_called
+        scene.answered_at = began + SLOW_DIAL
+        scene.pass_by(0.25)
+        assert lease.scope.cancel_called
+        assert not lease.left

@@ -13,7 +13,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from dbambassador.discovery.refresher import Refresher
-from dbambassador.events import CheckBlocked, CheckDenied, Event
+from dbambassador.events import CheckBlocked, CheckDenied, ChoiceChanged, Event
 from dbambassador.health import judge as module
 from dbambassador.health.candidates import TRIAL_LIMIT
 from dbambassador.health.evidence import Evidence, Role, Signal
@@ -334,6 +334,22 @@ async def test_a_standby_is_tried_again_after_a_while_within_one_hold(
         scene.see(Signal.SERVED, role=Role.PRIMARY)
         assert scene.chosen == A
         assert not scene.judge.choices.value.on_trial
+
+
+async def test_trials_that_fail_fill_no_log(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with judging(monkeypatch, Scene(database())) as scene:
+        scene.discovery.find(A)
+        await trio.sleep(1)
+        scene.see(Signal.SERVED, role=Role.STANDBY)
+        told = len([event for event in scene.events if isinstance(event, ChoiceChanged)])
+        for _ in range(20):
+            await trio.sleep(1.1)
+            assert scene.judge.try_out(A)
+            scene.see(Signal.SERVED, role=Role.STANDBY)
+        later = [event for event in scene.events if isinstance(event, ChoiceChanged)][told:]
+        assert len(later) <= 1  # that clients are told so from now on
 
 
 async def test_checks_that_tell_the_role_find_the_promoted_standby_by_themselves(

@@ -9,7 +9,7 @@ from dbambassador import events
 from dbambassador.events import Event, Refusal
 from dbambassador.observability.phrases import Level, name, phrase
 from dbambassador.values import Target, Targets
-from tests.choices import lost
+from tests.choices import lost, serving
 from tests.observability.occurrences import ADDRESS, EVERY, TARGET
 
 CLASSES = {
@@ -84,6 +84,11 @@ def test_only_what_belongs_to_one_connection_is_debug(event: Event) -> None:
         ),
         (EVERY[1], Level.INFO, "found 1 fact about where this runs, 2 unknown"),
         (events.ChoiceChanged("orders", lost(2, settled=False, why="x")), Level.INFO, "looking for"),
+        (
+            events.ChoiceChanged("orders", serving(2, TARGET, on_trial=True)),
+            Level.INFO,
+            "the next session tries 10.0.0.7:5432",
+        ),
         (
             events.ChoiceChanged("orders", lost(2, why="x")),
             Level.WARNING,
