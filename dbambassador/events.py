@@ -163,6 +163,8 @@ class TargetsChanged(Event):
 
     database: str
     targets: Targets
+    familiar: bool = False
+    """All of them were found before: some names answer with other ones of their addresses each time."""
 
 
 # Which address may be used?
@@ -201,6 +203,24 @@ class CheckDenied(Event):
     database: str
     address: Address
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRestored(Event):
+    """The server takes the credentials of the check again."""
+
+    database: str
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class RoleChanged(Event):
+    """A server has another role than it had when it last told."""
+
+    database: str
+    address: Address
+    before: str
+    now: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,9 +292,10 @@ class CancelForwarded(Event):
 
 @dataclass(frozen=True, slots=True)
 class SessionsEvicted(Event):
-    """Sessions of older epochs were closed because their address failed or was replaced."""
+    """Sessions were closed because their address failed, lost its role, or was replaced."""
 
     database: str
+    address: Address
     sessions: int
     why: str
 

@@ -97,9 +97,9 @@ class ServedDatabase:
     async def _evict(self) -> None:
         """Ends the sessions that a new choice gives no tenure, and then admits its epoch."""
         async for choice in self.judge.choices.values():
-            ended = await self.ledger.evict(choice)
-            if ended:
-                self._publish(SessionsEvicted(self.database.name, ended, choice.why))
+            for address, ended in (await self.ledger.evict(choice)).items():
+                why = self.judge.why_closed(address)
+                self._publish(SessionsEvicted(self.database.name, address, ended, why))
 
     async def _supervise(self, name: str, stage: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -31,6 +31,7 @@ def database(served: ServedDatabase, now: float) -> Json:
             "epoch": choice.epoch,
             "address": str(choice.target.address) if choice.target else None,
             "pool": [str(target.address) for target in choice.pool],
+            "on_trial": choice.on_trial,
             "settled": choice.settled,
             "held_seconds": round(held, 3),
             "why": choice.why,

@@ -13,11 +13,13 @@ from dbambassador.discovery.resolver import Resolver
 from dbambassador.events import Publish, TargetsChanged
 from dbambassador.latest import Latest
 from dbambassador.settings.schema import Database
-from dbambassador.values import Target, Targets
+from dbambassador.values import Address, Target, Targets
 
 JITTER = 0.1
 """Share of the wait that chance adds, so that many ambassadors started together do not ask together. It only
 adds: before the expiry the cache would answer."""
+MOST_KNOWN = 256
+"""Addresses that are remembered as found before: four times the most that an answer has."""
 
 
 class Refresher:
@@ -29,6 +31,7 @@ class Refresher:
 
     def __init__(self, database: Database, resolver: Resolver, publish: Publish) -> None:
         self.targets: Latest[Targets] = Latest(Targets())
+        self._known: set[Address] = set()
         self._database = database
         self._resolver = resolver
         self._publish = publish
@@ -71,7 +74,16 @@ class Refresher:
         self._published_at = trio.current_time()
         self.targets.publish(targets)
         if _essence(before) != _essence(targets):
-            self._publish(TargetsChanged(self._database.name, targets))
+            self._publish(TargetsChanged(self._database.name, targets, self._is_familiar(before, targets)))
+
+    def _is_familiar(self, before: Targets, targets: Targets) -> bool:
+        """Whether a pool's addresses merely took turns."""
+        addresses = set(targets.addresses)
+        familiar = bool(before.targets) and bool(addresses) and addresses <= self._known
+        if len(self._known) > MOST_KNOWN:
+            self._known.clear()
+        self._known |= addresses
+        return familiar and self._database.balance is not None and not (targets.stale or targets.failure)
 
     async def _wait(self, asked_fresh: float, expiry: float, seeking: int) -> None:
         """Returns when the next question is due, by the urgency at that time, whatever it was before."""

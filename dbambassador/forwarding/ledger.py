@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 
@@ -116,23 +116,24 @@ class Ledger:
         while self._admitted < epoch:
             await self._changed.wait()
 
-    async def evict(self, choice: Choice) -> int:
+    async def evict(self, choice: Choice) -> Mapping[Address, int]:
         """Ends the sessions that have no tenure in this choice, then admits its epoch.
 
-        Returns: how many sessions were ended.
+        Returns: how many sessions were ended that their clients had, by address.
         """
         old = [
             lease
             for lease in self._leases
             if lease.epoch <= choice.epoch and choice.tenures.get(lease.address) != lease.epoch
         ]
+        ended = Counter(lease.address for lease in old if lease.stage is Stage.RELAYING)
         for lease in old:
             lease.scope.cancel()
         while not self._leases.isdisjoint(old):
             await self._changed.wait()
         self._admitted = choice.epoch
         self._notify()
-        return len(old)
+        return ended
 
     async def occupied(self) -> None:
         """Waits until there is a session."""

@@ -20,7 +20,7 @@ from dbambassador.forwarding.wire import (
     farewell,
     receive,
 )
-from dbambassador.health.evidence import Signal
+from dbambassador.health.evidence import Role, Signal
 from dbambassador.health.roles import fits, session_fits, told_by_session
 from dbambassador.protocols.malformed import Malformed
 from dbambassador.protocols.postgresql import (
@@ -156,12 +156,13 @@ class _Tap:
         self._request.witness(Seen(passage.key, role, passage.error is not None))
         if passage.welcome and not session_fits(*seen, wanted):
             self.only_this_session = fits(role, wanted)
-            return Tapped(_refusal_of_role(wanted), True, True)
+            return Tapped(_refusal_of_role(role, wanted), True, True)
         return Tapped(passage.forward, True)
 
 
-def _refusal_of_role(wanted: TargetSessionAttrs) -> bytes:
-    why = f"the listener's target_session_attrs is {wanted.value}"
+def _refusal_of_role(role: Role, wanted: TargetSessionAttrs) -> bytes:
+    what = "this session is read-only by default" if fits(role, wanted) else f"it is a {role.value}"
+    why = f"{what}, and the listener's target_session_attrs is {wanted.value}"
     return error_response(CANNOT_CONNECT_NOW, f"dbambassador: {Refusal.ROLE.value}", why)
 
 

@@ -38,6 +38,9 @@ def candidates(situation: Situation) -> list[Target]:
         for host in hosts(situation.targets.targets, situation.database.protocol)
         if (present := usable_part(host, situation)) is not None
     ]
+    if situation.database.balance is None and any(_is_tried(each, situation) for each in situation.records):
+        # What the session on trial is about to tell decides, and no second one is spent on another address.
+        usable = [target for target in usable if not on_trial(target.address, situation)]
     return sorted(usable, key=lambda target: (*_class(target, situation), target.priority))
 
 
@@ -71,7 +74,13 @@ def may_serve(address: Address, situation: Situation) -> bool:
     record = situation.records.get(address)
     if record is None or not record.usable or not has_role(record, situation.database):
         return False
-    return not on_trial(address, situation) or situation.now >= record.tried_at + TRIAL_LIMIT
+    return not _is_tried(address, situation)
+
+
+def _is_tried(address: Address, situation: Situation) -> bool:
+    """Whether a session is on trial there now."""
+    tried_at = situation.records[address].tried_at
+    return on_trial(address, situation) and situation.now < tried_at + TRIAL_LIMIT
 
 
 def must_end(address: Address, situation: Situation) -> bool:
@@ -144,4 +153,4 @@ def _why_not(address: Address, record: Record | None, database: Database) -> str
         return f"{address}: not checked yet"
     if not has_role(record, database):
         return f"{address}: {record.role.value}, not {database.target_session_attrs.value}"
-    return f"{address}: {record.why}"
+    return f"{address}: {'a session tries it' if record.usable else record.why}"

@@ -8,7 +8,16 @@ from dataclasses import replace
 import trio
 
 from dbambassador.discovery.refresher import Refresher
-from dbambassador.events import AddressChanged, CheckBlocked, CheckDenied, ChoiceChanged, ProbeEnded, Publish
+from dbambassador.events import (
+    AddressChanged,
+    CheckBlocked,
+    CheckDenied,
+    CheckRestored,
+    ChoiceChanged,
+    ProbeEnded,
+    Publish,
+    RoleChanged,
+)
 from dbambassador.health import schedule
 from dbambassador.health.candidates import PREFERENCE_DELAY, TRIAL_LIMIT, Situation, has_role
 from dbambassador.health.choice import Standing, choose, wants_answer
@@ -21,6 +30,8 @@ from dbambassador.values import Address, Choice, Target
 
 SETTLING_PERIOD = 0.2
 """Seconds between looks at a decision that waits for the clock."""
+MOST_TOLD_OF = 256
+"""Addresses of a pool that are remembered as told of: four times the most that it has."""
 
 
 class Judge:
@@ -49,7 +60,10 @@ class Judge:
         self._checking: set[Address] = set()
         self._blocked: set[Address] = set()
         self._denied: set[Address] = set()
+        self._roles: dict[Address, Role] = {}
+        """As last told, however long ago."""
         self._told: tuple[object, ...] = ()
+        self._told_of: set[Address] = set()
         self._told_pool: tuple[Target, ...] = ()
         self._wake = trio.Event()
         now = trio.current_time()
@@ -100,9 +114,21 @@ class Judge:
                     self._database.name, record.address, before.state.value, record.state.value, record.why
                 )
             )
+        self._note_role(record)
         if (record.state, record.role, record.tried_at) != (before.state, before.role, before.tried_at):
             self._decide()
             self._wake.set()
+
+    def why_closed(self, address: Address) -> str:
+        """Why the sessions of an address had to end."""
+        record, choice = self._records.get(address), self._standing.choice
+        if record is not None and record.state is State.DOWN:
+            return record.why
+        if record is not None and not has_role(record, self._database):
+            return f"{record.role.value}, not {self._database.target_session_attrs.value}"
+        if choice.target is None:
+            return "it failed"
+        return f"{choice.target.address} takes its place"
 
     def try_out(self, address: Address) -> bool:
         """Asks to be the session that tries an address on trial; false if another one does already."""
@@ -125,6 +151,9 @@ class Judge:
             self._checked_at = {a: at for a, at in self._checked_at.items() if a in self._records}
             self._blocked &= kept.keys()
             self._denied &= kept.keys()
+            self._roles = {address: role for address, role in self._roles.items() if address in kept}
+            if len(self._told_of) > MOST_TOLD_OF:
+                self._told_of.clear()
             self._decide()
             self._wake.set()
 
@@ -154,10 +183,23 @@ class Judge:
         """Publishes what is worth a line in the log. A trial that fails, as most do, leaves all as it was."""
         if choice.on_trial and not self._told_pool:
             return
+        addresses = {target.address for target in choice.pool}
+        balanced = self._database.balance is not None
+        if balanced and addresses and self._told_pool and addresses <= self._told_of:
+            return  # those of a pool come and go, and one that fails has a line of its own
         news = (choice.epoch if choice.pool else None, choice.pool, choice.settled)
         if news != self._told:
             self._told, self._told_pool = news, choice.pool
+            self._told_of |= addresses
             self._publish(ChoiceChanged(self._database.name, choice))
+
+    def _note_role(self, record: Record) -> None:
+        if record.role is Role.UNKNOWN:
+            return
+        before = self._roles.get(record.address, record.role)
+        self._roles[record.address] = record.role
+        if record.role is not before:
+            self._publish(RoleChanged(self._database.name, record.address, before.value, record.role.value))
 
     def _hurry(self, now: float) -> None:
         """The last usable address was lost: what was well until now may be of use in another role."""
@@ -247,8 +289,9 @@ class Judge:
     def _note_denial(self, evidence: Evidence) -> None:
         """Tells a person once that the check's credentials are of no use."""
         if not evidence.denied:
-            if evidence.signal is Signal.ANSWERED:
+            if evidence.signal is Signal.ANSWERED and evidence.address in self._denied:
                 self._denied.discard(evidence.address)
+                self._publish(CheckRestored(self._database.name, evidence.address))
         elif evidence.address not in self._denied:
             self._denied.add(evidence.address)
             self._publish(CheckDenied(self._database.name, evidence.address, evidence.detail))

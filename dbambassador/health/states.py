@@ -144,6 +144,8 @@ def after(record: Record, evidence: Evidence, now: float, check: Check) -> Recor
             record = replace(record, role=Role.UNKNOWN, role_seen_at=0.0, unopened=0)
         if state is State.OPEN:
             record = replace(record, trips=record.trips + 1)
+    elif evidence.signal is Signal.ANSWERED and state is State.UP:
+        record = replace(record, why=evidence.detail)
     if evidence.role is not Role.UNKNOWN:
         record = replace(record, role=evidence.role, role_seen_at=now, tried_at=0.0)
     return record

@@ -142,7 +142,7 @@ class Metrics:
                 self._add(SESSIONS_ENDED, database, how)
                 self._add(BYTES, database, "to_server", by=to_server)
                 self._add(BYTES, database, "to_client", by=to_client)
-            case events.SessionsEvicted(database, sessions):
+            case events.SessionsEvicted(database, _, sessions):
                 self._add(SESSIONS_EVICTED, database, by=sessions)
             case events.SessionCrashed(database):
                 self._add(SESSIONS_CRASHED, database)
@@ -205,7 +205,7 @@ def _gauges(snapshot: Mapping[str, Any]) -> Iterator[Sample]:
         yield SESSIONS, (name,), database["sessions"]
         yield HELD, (name,), database["held"]
         yield EPOCH, (name,), choice["epoch"]
-        yield USABLE, (name,), choice["address"] is not None
+        yield USABLE, (name,), bool(choice["pool"]) and not choice["on_trial"]
         for address in choice["pool"]:
             yield CHOSEN, (name, address), 1
         for address in database["addresses"]:

@@ -35,7 +35,8 @@ def situation(database: Snapshot) -> str:
     """How it stands with one database, in one sentence."""
     choice = database["choice"]
     if choice["address"] is not None:
-        return f"in use: {', '.join(choice['pool'])}"
+        use = "on trial with the next session" if choice["on_trial"] else "in use"
+        return f"{use}: {', '.join(choice['pool'])}"
     looking = "no usable address" if choice["settled"] else "looking for a usable address"
     held = f"; clients wait {duration(choice['held_seconds'])} more" if choice["held_seconds"] > 0 else ""
     return f"{looking}: {choice['why']}{held}"

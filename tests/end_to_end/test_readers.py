@@ -173,3 +173,12 @@ def _server_port(connection: psycopg.Connection[tuple[object, ...]]) -> object:
     row = connection.execute("SELECT inet_server_port()").fetchone()
     assert row is not None
     return row[0]
+
+
+def test_without_checks_the_first_address_is_tried_first(ambassador: StartAmbassador, tmp_path: Path) -> None:
+    with named(b"first", b"second", b"third") as servers:
+        database = pool(*({"port": server.port} for server in servers), check="passive")
+        del database["balance"]
+        ambassador("--environments", environments(tmp_path, orders=database), *CHOSEN)
+        with ThreadPoolExecutor(8) as clients:
+            assert set(clients.map(lambda _: answer(port_of(database)), range(40))) == {b"first"}

@@ -7,7 +7,7 @@ from typing import cast
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from dbambassador.forwarding.ledger import Ledger
+from dbambassador.forwarding.ledger import Ledger, Stage
 from dbambassador.values import Address, Choice, Target
 from tests.choices import serving
 
@@ -23,6 +23,7 @@ async def test_an_epoch_is_admitted_only_when_the_sessions_before_it_are_gone() 
 
     async def old_session() -> None:
         with ledger.lease(1, A, CLIENT) as lease, lease.scope:
+            lease.enter(Stage.RELAYING)
             try:
                 await trio.sleep_forever()
             finally:
@@ -39,7 +40,7 @@ async def test_an_epoch_is_admitted_only_when_the_sessions_before_it_are_gone() 
         nursery.start_soon(new_session)
         await wait_all_tasks_blocked()
         assert log == []
-        assert await ledger.evict(serving(2, B_TARGET)) == 1
+        assert await ledger.evict(serving(2, B_TARGET)) == {A: 1}
     assert log == ["old ended", "new admitted"]
     assert len(ledger) == 0
 
@@ -48,7 +49,7 @@ async def test_sessions_of_the_present_epoch_stay() -> None:
     ledger = Ledger()
     await ledger.evict(serving(3, A_TARGET))
     with ledger.lease(3, A, CLIENT) as lease:
-        assert await ledger.evict(serving(3, A_TARGET)) == 0
+        assert await ledger.evict(serving(3, A_TARGET)) == {}
         assert not lease.scope.cancel_called
 
 
@@ -110,5 +111,5 @@ async def test_a_session_that_takes_the_hosts_other_address_is_counted_there() -
 async def test_a_session_of_a_later_choice_is_left_alone() -> None:
     ledger = Ledger()
     with ledger.lease(3, B, CLIENT) as lease:
-        assert await ledger.evict(serving(2, A_TARGET)) == 0
+        assert await ledger.evict(serving(2, A_TARGET)) == {}
         assert not lease.scope.cancel_called

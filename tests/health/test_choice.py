@@ -196,6 +196,19 @@ def test_one_session_at_a_time_tries_an_address_on_trial() -> None:
     assert later.choice.on_trial
 
 
+def test_while_one_address_is_tried_no_session_is_spent_on_another() -> None:
+    both = [target(A), target(B)]
+    half_open = [record(A, State.HALF_OPEN), record(B, State.HALF_OPEN)]
+    standing = choose(start(), situation(both, half_open, now=20.0))
+    assert standing.choice.pool == (target(A),)
+    trying = [replace(half_open[0], tried_at=20.0), half_open[1]]
+    meanwhile = choose(standing, situation(both, trying, now=20.1))
+    assert meanwhile.choice.pool == ()
+    assert meanwhile.choice.tenures == {A: 1}
+    sound = choose(meanwhile, situation(both, [trying[0], record(B, State.UP)], now=20.2))
+    assert sound.choice.pool == (target(B),)  # one that needs no trial takes over
+
+
 def pool(*addresses: Address) -> list[Target]:
     return [target(address) for address in addresses]
 

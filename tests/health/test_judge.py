@@ -13,7 +13,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from dbambassador.discovery.refresher import Refresher
-from dbambassador.events import CheckBlocked, CheckDenied, ChoiceChanged, Event
+from dbambassador.events import CheckBlocked, CheckDenied, CheckRestored, ChoiceChanged, Event, RoleChanged
 from dbambassador.health import judge as module
 from dbambassador.health.candidates import TRIAL_LIMIT
 from dbambassador.health.evidence import Evidence, Role, Signal
@@ -389,6 +389,12 @@ async def test_refused_credentials_are_shouted_once_and_sessions_tell_the_role_i
         assert scene.chosen is None
         await trio.sleep(ROLE_RECHECK + 0.01)
         assert scene.judge.choices.value.on_trial
+        scene.denied = set()
+        await trio.sleep(2 * INTERVAL)
+        assert [event for event in scene.events if isinstance(event, CheckRestored)]
+        scene.see(Signal.SERVED, role=Role.PRIMARY)
+        changes = [event for event in scene.events if isinstance(event, RoleChanged)]
+        assert [(event.before, event.now) for event in changes] == [("standby", "primary")]
 
 
 async def test_a_stalled_address_is_checked_at_once_and_one_silent_check_ends_its_sessions(

@@ -43,7 +43,7 @@ def test_a_scrape_of_a_running_ambassador() -> None:
         events.DialEnded("orders", ADDRESS, "refused", 0.1),
         events.ClientRefused("orders", Refusal.NO_TARGET),
         events.LookupEnded("orders.db.test.", "A", "nxdomain", 0.1),
-        events.SessionsEvicted("orders", 3, "why"),
+        events.SessionsEvicted("orders", ADDRESS, 3, "why"),
     ):
         metrics(event)
     found = parsed(metrics.text(samples.running()))

@@ -96,7 +96,11 @@ def test_only_what_belongs_to_one_connection_is_debug(event: Event) -> None:
         ),
         (events.ClientRefused("orders", Refusal.TOO_MANY), Level.WARNING, "connection limit"),
         (events.ClientRefused("orders", Refusal.UNSAFE), Level.ERROR, "unsafe session"),
-        (events.SessionsEvicted("orders", 0, "x"), Level.DEBUG, "closed 0 sessions"),
+        (
+            events.TargetsChanged("orders", Targets((TARGET,)), familiar=True),
+            Level.DEBUG,
+            "orders.db.test is 10.0.0.7:5432",
+        ),
         (events.Stopped(0), Level.INFO, "stopped"),
     ],
 )
