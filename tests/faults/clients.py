@@ -22,7 +22,7 @@ import psycopg
 import pymysql
 
 from tests.faults.attempts import ENDS, UNFINISHED, Attempt, Loop
-from tests.faults.database import MARIADB_DATABASE, MARIADB_PASSWORD, USER
+from tests.faults.database import MARIADB_DATABASE, PASSWORD_OF_USER, USER
 
 PERIOD = 0.05
 """Seconds between the beginnings of two attempts."""
@@ -65,7 +65,8 @@ class PostgresqlSession:
     def __init__(self, port: int, writes: bool) -> None:
         self._writes = writes
         self._connection = psycopg.connect(
-            f"host=127.0.0.1 port={port} user={USER} dbname=postgres connect_timeout={CONNECT_TIMEOUT}",
+            f"host=127.0.0.1 port={port} user={USER} password={PASSWORD_OF_USER} dbname=postgres "
+            f"connect_timeout={CONNECT_TIMEOUT}",
             autocommit=True,
             prepare_threshold=None,
         )
@@ -96,7 +97,7 @@ class MariadbSession:
             host="127.0.0.1",
             port=port,
             user=USER,
-            password=MARIADB_PASSWORD,
+            password=PASSWORD_OF_USER,
             database=MARIADB_DATABASE,
             connect_timeout=CONNECT_TIMEOUT,
             autocommit=True,

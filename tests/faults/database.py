@@ -11,7 +11,8 @@ from tests.testbed.netns import Host
 
 USER = "shop"
 """The application's account: no superuser, so that limits and read-only modes hold for it."""
-MARIADB_DATABASE, MARIADB_PASSWORD = "app", "shop-password"
+PASSWORD_OF_USER = "shop-password"
+MARIADB_DATABASE = "app"
 PROBE, PROBE_PASSWORD = "probe", "probe-password"
 """The account of checks with credentials."""
 

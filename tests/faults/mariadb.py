@@ -12,7 +12,7 @@ import pymysql
 from tests.end_to_end.setting import until
 from tests.faults.database import (
     MARIADB_DATABASE,
-    MARIADB_PASSWORD,
+    PASSWORD_OF_USER,
     PROBE,
     PROBE_PASSWORD,
     USER,
@@ -37,7 +37,7 @@ SETTINGS = {
 SCHEMA = (
     f"CREATE TABLE {MARIADB_DATABASE}.written "
     "(`loop` varchar(20), number int, server varchar(20), PRIMARY KEY (`loop`, number))",
-    f"CREATE USER {USER} IDENTIFIED BY '{MARIADB_PASSWORD}'",
+    f"CREATE USER {USER} IDENTIFIED BY '{PASSWORD_OF_USER}'",
     f"GRANT SELECT, INSERT ON {MARIADB_DATABASE}.* TO {USER}",
     f"CREATE USER {PROBE} IDENTIFIED BY '{PROBE_PASSWORD}'",
 )
@@ -96,7 +96,7 @@ class MariadbNode(Node):
     def connect_from(self, host: Host) -> AbstractContextManager[Any]:
         return host.call(
             lambda: pymysql.connect(
-                host=self.host.ip, port=PORT, user=USER, password=MARIADB_PASSWORD, connect_timeout=5
+                host=self.host.ip, port=PORT, user=USER, password=PASSWORD_OF_USER, connect_timeout=5
             )
         )
 

@@ -16,7 +16,7 @@ import psycopg
 
 from dbambassador.demo.postgresql import Ground, PostgreSQL
 from tests.end_to_end.setting import until
-from tests.faults.database import PROBE, PROBE_PASSWORD, USER, Node
+from tests.faults.database import PASSWORD_OF_USER, PROBE, PROBE_PASSWORD, USER, Node
 from tests.testbed.netns import Host
 
 PORT = 5432
@@ -30,7 +30,7 @@ TEMPLATE_SETTINGS = {
 }
 SCHEMA = (
     "CREATE TABLE written (loop text, number int, server text, PRIMARY KEY (loop, number))",
-    f"CREATE ROLE {USER} LOGIN",
+    f"CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD_OF_USER}'",
     f"GRANT SELECT, INSERT ON written TO {USER}",
     f"CREATE ROLE {PROBE} LOGIN PASSWORD '{PROBE_PASSWORD}'",
 )
@@ -45,7 +45,7 @@ class PostgresqlTemplate:
         own = Ground(ground.installation, directory, ground.identity)
         primary = PostgreSQL.created(own, "primary", settings=TEMPLATE_SETTINGS)
         with (primary.data / "pg_hba.conf").open("w") as rules:
-            rules.write(f"host all {PROBE} all scram-sha-256\nhost all all all trust\n")
+            rules.write(f"host all {USER},{PROBE} all scram-sha-256\nhost all all all trust\n")
             rules.write("host replication all all trust\n")
         try:
             primary.start()
@@ -126,7 +126,10 @@ class PostgresqlNode(Node):
             self._server.kill()
 
     def connect_from(self, host: Host) -> AbstractContextManager[Any]:
-        parameters = f"host={self.host.ip} port={PORT} user={USER} dbname=postgres connect_timeout=5"
+        parameters = (
+            f"host={self.host.ip} port={PORT} user={USER} password={PASSWORD_OF_USER} dbname=postgres "
+            "connect_timeout=5"
+        )
         return host.call(lambda: psycopg.connect(parameters, autocommit=True))
 
     def rows(self) -> dict[tuple[str, int], str]:
