@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import trio
 
 from dbambassador.events import Refusal
@@ -70,6 +72,8 @@ class PostgresqlWire:
                 return NotOpened(
                     Signal.FALTERED, f"not a PostgreSQL server (its answer begins with {answer!r})"
                 )
+            if answer in (b"S", b"G"):
+                request.witness(Seen(encrypted=True))
             if answer != b"N":  # encrypted from here on, or an error of a server that knows no encryption
                 return Opened(to_client=answer)
             opening = await _tell_no(client, hello)
@@ -78,7 +82,7 @@ class PostgresqlWire:
         if opening.kind is Kind.CANCEL:
             return Cancel(opening.cancel_key, opening.packet)
         if opening.kind is Kind.DIRECT_TLS:
-            return Opened(to_server=opening.packet)
+            return Opened(to_server=opening.packet, tap=partial(_encrypted, request))
         return await self._start(server, hello, request)
 
     async def _start(self, server: trio.SocketStream, hello: Hello, request: Request) -> Opened | NotOpened:
@@ -106,6 +110,7 @@ class PostgresqlWire:
             return Opened(to_client=data)
         tap = _Tap(request)
         first = tap(data)
+        tap.wanted = request.at_last
         if first.refuse and not tap.only_this_session:
             return NotOpened(Signal.SERVED, "in another role")
         return Opened(to_client=first.forward, tap=_refuse if first.refuse else None if first.done else tap)
@@ -144,6 +149,7 @@ class _Tap:
     def __init__(self, request: Request) -> None:
         self._tap = StartupTap(hold_back=request.wanted is not TargetSessionAttrs.ANY)
         self._request = request
+        self.wanted = request.wanted
         self.only_this_session = False
         """The server would do for others: the read-only default is this session's own."""
 
@@ -151,7 +157,7 @@ class _Tap:
         passage = self._tap.feed(data)
         if not passage.done:
             return Tapped(passage.forward)
-        seen, wanted = (passage.standby, passage.read_only), self._request.wanted
+        seen, wanted = (passage.standby, passage.read_only), self.wanted
         role = told_by_session(*seen, wanted)
         self._request.witness(Seen(passage.key, role, passage.error is not None))
         if passage.welcome and not session_fits(*seen, wanted):
@@ -164,6 +170,11 @@ def _refusal_of_role(role: Role, wanted: TargetSessionAttrs) -> bytes:
     what = "this session is read-only by default" if fits(role, wanted) else f"it is a {role.value}"
     why = f"{what}, and the listener's target_session_attrs is {wanted.value}"
     return error_response(CANNOT_CONNECT_NOW, f"dbambassador: {Refusal.ROLE.value}", why)
+
+
+def _encrypted(request: Request, data: bytes) -> Tapped:
+    request.witness(Seen(encrypted=True))
+    return Tapped(data, done=True)
 
 
 def _refuse(_: bytes) -> Tapped:

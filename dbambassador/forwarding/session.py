@@ -41,7 +41,7 @@ from dbambassador.health.evidence import Evidence, Role, Signal, of_failed_dial
 from dbambassador.health.judge import Judge
 from dbambassador.settings.schema import Balance, Database, TargetSessionAttrs
 from dbambassador.transport.dial import Outcome, dial_host
-from dbambassador.values import Choice, Target
+from dbambassador.values import Address, Choice, Target
 
 MAX_FAILURES = 5
 """Failed attempts after which a client is told. A failover takes one or two; more are a server that passes
@@ -56,6 +56,8 @@ class Again:
 
     failed: bool = False
     """At its server; otherwise the decision it followed was overtaken."""
+    unfit: bool = False
+    """Its server is of the wrong role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class Session:
 
     async def _seek(self, hello: Hello, key: bytes) -> None:
         """Tries until there is a session, or none is to be had."""
-        failures = 0
+        failures, unfit = 0, set[Address]()
         while failures < MAX_FAILURES:
             choice = await self._service.hold.choice(self._client)
             if isinstance(choice, Left):
@@ -124,7 +126,9 @@ class Session:
             if not isinstance(result, Again):
                 await self._conclude(hello, result)
                 return
-            failures += result.failed and not on_trial
+            failures += not on_trial and (result.failed or (result.unfit and target.address in unfit))
+            if result.unfit:
+                unfit.add(target.address)
         await self._refuse(hello, Refusal.NO_TARGET, "the server passes its checks but drops sessions")
 
     async def _conclude(self, hello: Hello, result: Cancel | Left | Denied | Refusal | None) -> None:
@@ -166,7 +170,9 @@ class Session:
         with connection:
             lease.enter(Stage.OPENING)
             server = trio.SocketStream(connection)
-            request = Request(self._wanted(choice, lease), self._witness(lease))
+            request = Request(
+                self._wanted(choice, lease), self._service.database.target_session_attrs, self._witness(lease)
+            )
             opened = await self._open(hello, request, lease, server)
             if not isinstance(opened, Opened):
                 return opened
@@ -209,7 +215,7 @@ class Session:
         opened = await self._service.wire.open(self._client, server, hello, request)
         if isinstance(opened, NotOpened):
             self._observe(Evidence(lease.address, opened.signal, opened.detail))
-            return Again(failed=opened.signal is Signal.FALTERED)
+            return Again(opened.signal is not Signal.SERVED, opened.signal is Signal.SERVED)
         if isinstance(opened, Opened) and not opened.to_server:
             self._observe(Evidence(lease.address, Signal.SERVED, "takes sessions"))
         return opened
@@ -254,8 +260,12 @@ class Session:
             self._rejected = seen.rejected
             if seen.key is not None:
                 self._service.ledger.keep_key(lease, seen.key)
-            if seen.role is not Role.UNKNOWN:
-                self._observe(Evidence(lease.address, Signal.SERVED, "takes sessions", seen.role))
+            if seen.role is not Role.UNKNOWN or seen.encrypted:
+                self._observe(
+                    Evidence(
+                        lease.address, Signal.SERVED, "takes sessions", seen.role, role_hidden=seen.encrypted
+                    )
+                )
 
         return witness
 

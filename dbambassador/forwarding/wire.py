@@ -53,6 +53,8 @@ class Seen:
 
     key: bytes | None = None
     role: Role = Role.UNKNOWN
+    encrypted: bool = False
+    """The server took a session that is encrypted end to end: nothing else of it will be seen."""
     rejected: bool = False
     """The server answered with an error of its own: that it then closes is no sign of trouble."""
 
@@ -90,6 +92,8 @@ class Request:
     """What a session asks of the server that it is opened with."""
 
     wanted: TargetSessionAttrs
+    at_last: TargetSessionAttrs
+    """What it must have even once the client has heard the server, and no other one can be tried."""
     witness: Witness
 
 

@@ -89,6 +89,27 @@ def must_end(address: Address, situation: Situation) -> bool:
     return record is None or record.state is State.DOWN or not has_role(record, situation.database)
 
 
+def in_doubt(host: Target, situation: Situation) -> bool:
+    """Whether only a session's word, or fewer failed checks than `fall`, speak against a host: its sessions
+    go on, so no other one may begin until the next check tells."""
+    fall = situation.database.check.fall
+    records = [situation.records.get(address) for address in host.addresses]
+    return any(
+        record is not None
+        and record.state is State.NOT_READY
+        and record.bad < fall
+        and bool(record.bad or record.unopened)
+        and has_role(record, situation.database)
+        for record in records
+    )
+
+
+def trial_ends_at(situation: Situation) -> float:
+    """Until when a session may be finding out if an address is of use; the past if none is."""
+    records = [situation.records.get(target.address) for target in situation.targets.targets]
+    return max((record.tried_at + TRIAL_LIMIT for record in records if record), default=0.0)
+
+
 def has_role(record: Record, database: Database) -> bool:
     return fits(record.role, database.target_session_attrs)
 

@@ -18,9 +18,11 @@ from dbambassador.health.candidates import (
     Situation,
     better_to_come,
     candidates,
+    in_doubt,
     is_second_best,
     must_end,
     on_trial,
+    trial_ends_at,
     unchecked,
     usable_part,
     why_none,
@@ -61,20 +63,29 @@ def wants_answer(standing: Standing, targets: Targets) -> bool:
 
 def _choose_one(before: Standing, situation: Situation) -> Standing:
     standing = _note_omission(before, situation.targets)
-    active = standing.active
+    active, omitted = standing.active, standing.omitted_at is not None
     usable = candidates(situation)
-    if active is not None and not _dismissed(standing, situation, usable):
-        same = next((host for host in usable if _same_host(host, active)), None)
-        same = same or usable_part(active, situation)
-        if same is not None:
-            return _serve_one(standing, same, situation)
-    if usable and not better_to_come(usable[0], situation, in_order=True):
-        return _serve_one(standing, usable[0], situation)
-    return _without(standing, situation)
+    dismissed = _dismissed(standing, situation, usable)
+    same = next((host for host in usable if active is not None and _same_host(host, active)), None)
+    if active is not None and not dismissed:
+        # Until an omission is certain, what the answer names instead waits as well.
+        present = usable_part(active, situation) if omitted else same
+        if present is not None:
+            return _serve_one(standing, present, situation, _kept(standing.choice.tenures, situation))
+        if in_doubt(active, situation):
+            return _without(standing, situation)
+    best = same or next(iter(usable), None)
+    if best is None or better_to_come(best, situation, in_order=True):
+        return _without(standing, situation)
+    kept = _kept(standing.choice.tenures, situation) if same is not None else {}
+    named = {address: since for address, since in kept.items() if address in situation.targets.addresses}
+    return _serve_one(standing, best, situation, named)
 
 
 def _note_omission(standing: Standing, targets: Targets) -> Standing:
-    if standing.active is None or targets.stale or standing.active.address in targets.addresses:
+    """An answer omits the host if it lacks one of the addresses that have sessions."""
+    named = standing.choice.tenures.keys() <= set(targets.addresses)
+    if standing.active is None or targets.stale or named:
         return replace(standing, omitted_at=None)
     if standing.omitted_at is None:
         return replace(standing, omitted_at=targets.asked_at)
@@ -92,12 +103,12 @@ def _same_host(one: Target, other: Target) -> bool:
     return not set(one.addresses).isdisjoint(other.addresses)
 
 
-def _serve_one(standing: Standing, target: Target, situation: Situation) -> Standing:
-    stays = standing.active is not None and _same_host(target, standing.active)
-    kept = _kept(standing.choice.tenures, situation) if stays else {}
+def _serve_one(
+    standing: Standing, target: Target, situation: Situation, kept: dict[Address, int]
+) -> Standing:
     choice = _serving(standing.choice, kept, (target,), situation)
     lost_at = standing.lost_at if choice.on_trial else None
-    return Standing(choice, lost_at, target, standing.omitted_at if stays else None)
+    return Standing(choice, lost_at, target, standing.omitted_at if kept else None)
 
 
 def _choose_pool(before: Standing, situation: Situation) -> Standing:
@@ -168,6 +179,6 @@ def _without(standing: Standing, situation: Situation) -> Standing:
     settled = situation.now >= lost_at + SETTLE_LIMIT or (
         situation.targets.asked_at >= lost_at and not unchecked(situation)
     )
-    held_until = lost_at + situation.database.hold
+    held_until = max(lost_at + situation.database.hold, trial_ends_at(situation))
     choice = Choice(epoch, (), tenures, settled, held_until, why_none(situation))
     return Standing(choice, lost_at, active, standing.omitted_at if active else None)

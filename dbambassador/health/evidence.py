@@ -58,6 +58,8 @@ class Evidence:
     """As a person would say it: `connection refused`."""
     role: Role = Role.UNKNOWN
     """Unknown where the observation says nothing of it."""
+    role_hidden: bool = False
+    """The session is encrypted end to end: whatever its server is will not be seen."""
     denied: bool = False
     """The server is alive, but refused the check's credentials."""
 

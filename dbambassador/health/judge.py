@@ -97,6 +97,8 @@ class Judge:
         before = self._records.get(evidence.address)
         if before is None:
             return
+        if evidence.signal is Signal.SERVED:
+            self._blocked.discard(evidence.address)  # whoever gets sessions is not locked out any more
         now = trio.current_time()
         record = after(before, evidence, now, self._check)
         if record == before:
@@ -217,8 +219,7 @@ class Judge:
             now = trio.current_time()
             for record in self.records:
                 self._tend_record(record, now, nursery)
-            if self._standing.choice.target is None:
-                self._decide()
+            self._decide()
             with trio.move_on_at(self._next_due(now)):
                 await self._wake.wait()
 
@@ -231,8 +232,6 @@ class Judge:
             return
         if record.state is State.OPEN or not self._is_checked(address):
             self._retry(record, now)
-        elif record.state is State.HALF_OPEN:
-            self._due[address] = now + TRIAL_LIMIT
         else:
             self._checking.add(address)
             nursery.start_soon(self._probe, address, name=f"{self._database.name}: check {address}")
@@ -262,7 +261,7 @@ class Judge:
         if not choice.settled:
             times.append(now + SETTLING_PERIOD)
         preferred = [record.since + PREFERENCE_DELAY for record in self.records if record.state is State.NEW]
-        trials = [record.tried_at + TRIAL_LIMIT for record in self.records if choice.target is None]
+        trials = [record.tried_at + TRIAL_LIMIT for record in self.records]
         times += [time for time in (*preferred, *trials) if time > now]
         return min(times, default=now + self._check.interval)
 

@@ -69,7 +69,6 @@ TRANSITIONS: dict[tuple[State, Cause], State] = {
     (State.SUSPECT, Cause.TRIPPED): State.OPEN,
     (State.NOT_READY, Cause.ANSWERED): State.UP,
     (State.NOT_READY, Cause.FAILED): State.DOWN,
-    (State.NOT_READY, Cause.TRIPPED): State.OPEN,
     (State.NOT_READY, Cause.RETRY_DUE): State.HALF_OPEN,
     (State.OPEN, Cause.FAILED): State.DOWN,
     (State.OPEN, Cause.RETRY_DUE): State.HALF_OPEN,
@@ -87,7 +86,7 @@ TRANSITIONS: dict[tuple[State, Cause], State] = {
 USABLE = frozenset({State.UP, State.SUSPECT, State.HALF_OPEN})
 """States in which an address may get a session."""
 
-DOUBTFUL = frozenset({State.NEW, State.SUSPECT, State.NOT_READY, State.DOWN})
+DOUBTFUL = frozenset({State.NEW, State.SUSPECT, State.NOT_READY, State.HALF_OPEN, State.DOWN})
 """States in which an address is checked again soon."""
 
 TRIP_AFTER = 5
@@ -96,7 +95,9 @@ consecutive_5xx. Without checks `fall` takes its place: then nothing else could 
 SILENT_FALL = 2
 """Checks in a row without any answer that count as a failure: the first may have met a busy server."""
 STALLED_FALL = 3
-"""Without checks: seconds of a stall that count as a failure; each is observed once a second."""
+"""Without checks: stalls in a row that count as a failure; one that lasts is observed once a second."""
+STALL_PAUSE = 2.0
+"""Seconds between two stalls at most, if they are one that lasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,8 @@ class Record:
     """How often its circuit opened since it last served a session."""
     answered_at: float = 0.0
     """When a check or a session was last answered, on trio's clock."""
+    stalled_at: float = 0.0
+    """Without checks: when a stall was last seen."""
     tried_at: float = 0.0
     """When a session was let through on trial that has not told yet."""
 
@@ -148,6 +151,8 @@ def after(record: Record, evidence: Evidence, now: float, check: Check) -> Recor
         record = replace(record, why=evidence.detail)
     if evidence.role is not Role.UNKNOWN:
         record = replace(record, role=evidence.role, role_seen_at=now, tried_at=0.0)
+    elif evidence.role_hidden and record.role_outdated:
+        record = replace(record, role_seen_at=0.0, tried_at=0.0)
     return record
 
 
@@ -170,10 +175,13 @@ def _count(record: Record, signal: Signal, now: float, check: Check) -> tuple[Re
             record = replace(record, good=0, bad=record.bad + 1)
             enough = max(check.fall, SILENT_FALL) if signal is Signal.SILENT else check.fall
             return record, Cause.FAILED if record.bad >= enough else Cause.WAVERED
+        case Signal.FALTERED if record.state is State.NOT_READY:
+            return record, Cause.FALTERED  # the check that is due decides
         case Signal.FALTERED:
             return _falter(replace(record, unopened=record.unopened + 1), check)
         case Signal.STALLED if check.passive:
-            record = replace(record, good=0, bad=record.bad + 1)
+            goes_on = now < record.stalled_at + STALL_PAUSE
+            record = replace(record, good=0, bad=record.bad + 1 if goes_on else 1, stalled_at=now)
             return record, Cause.FAILED if record.bad >= STALLED_FALL else Cause.DOUBTED
         case Signal.STALLED:  # counts as one silent check: the next one decides
             return replace(record, good=0, bad=max(record.bad, 1)), Cause.DOUBTED
@@ -186,4 +194,5 @@ def _count(record: Record, signal: Signal, now: float, check: Check) -> tuple[Re
 def _falter(record: Record, check: Check) -> tuple[Record, Cause]:
     if record.unopened >= (check.fall if check.passive else TRIP_AFTER):
         return replace(record, unopened=0), Cause.TRIPPED
-    return record, Cause.DOUBTED if check.passive else Cause.FALTERED
+    trial = record.state is State.HALF_OPEN
+    return record, Cause.DOUBTED if check.passive and not trial else Cause.FALTERED

@@ -28,7 +28,7 @@ from dbambassador.health.evidence import Evidence, Role, Signal
 from dbambassador.health.judge import Judge
 from dbambassador.latest import Latest
 from dbambassador.protocols.mysql import packet
-from dbambassador.protocols.postgresql import startup_message
+from dbambassador.protocols.postgresql import error_response, startup_message
 from dbambassador.settings.schema import (
     Balance,
     Database,
@@ -579,3 +579,57 @@ async def test_a_mysql_server_that_has_not_greeted_is_left_by_a_reset() -> None:
         assert await exactly(client, len(GREETING)) == GREETING
         await wait_all_tasks_blocked(0.01)
         assert ends == ["reset"]
+
+
+async def test_a_server_that_is_never_ready_while_its_check_says_so_is_given_up() -> None:
+    async def not_ready(stream: trio.SocketStream) -> None:
+        await exactly(stream, len(STARTUP))
+        await stream.send_all(error_response("57P03", "not for you"))
+        await until_closed(stream)
+
+    async with scene(PostgresqlWire()) as stage:
+        server = await stage.server(not_ready)
+        await stage.choose(server)
+        client = await stage.connect()
+        await client.send_all(STARTUP)
+        assert b"C57P03\0" in await until_closed(client)
+        assert server.accepted == MAX_FAILURES
+
+
+async def test_encryption_from_the_first_byte_counts_as_served() -> None:
+    """And whatever role the server has will not be seen."""
+    hello = b"\x16\x03\x01\0\x05hello"
+
+    async def shake_hands(stream: trio.SocketStream) -> None:
+        await exactly(stream, len(hello))
+        await stream.send_all(b"\x16server hello")
+        await until_closed(stream)
+
+    async with scene(PostgresqlWire()) as stage:
+        await stage.choose(await stage.server(shake_hands))
+        client = await stage.connect()
+        await client.send_all(hello)
+        assert await exactly(client, 13) == b"\x16server hello"
+        assert [(each.signal, each.role_hidden) for each in stage.evidence] == [(Signal.SERVED, True)]
+
+
+async def test_who_prefers_a_standby_keeps_the_primary_that_it_logged_in_to() -> None:
+    question = b"R\0\0\0\x08\0\0\0\x03"
+
+    async def ask_for_the_password(stream: trio.SocketStream) -> None:
+        await exactly(stream, len(STARTUP))
+        await stream.send_all(question)
+        await exactly(stream, 1)
+        await stream.send_all(welcome_of(False))
+        await until_closed(stream)
+
+    database = replace(DATABASE, target_session_attrs=R.PREFER_STANDBY)
+    async with scene(PostgresqlWire(), database=database) as stage:
+        servers = [await stage.server(ask_for_the_password) for _ in range(2)]
+        stage.choices.publish(serving(1, *(Target(each.address, "db.test") for each in servers)))
+        await stage.ledger.evict(stage.choices.value)
+        client = await stage.connect()
+        await client.send_all(STARTUP)
+        assert await exactly(client, len(question)) == question
+        await client.send_all(b"x")
+        assert await exactly(client, len(welcome_of(False))) == welcome_of(False)

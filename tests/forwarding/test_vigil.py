@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import cast
 
 import pytest
@@ -12,7 +12,7 @@ import trio
 
 from dbambassador.forwarding import vigil as module
 from dbambassador.forwarding.ledger import Lease, Ledger, Stage
-from dbambassador.forwarding.vigil import LOST_AFTER, LOST_RETRANSMITS, SLOW_DIAL, SLOW_OPENING, STALL, Vigil
+from dbambassador.forwarding.vigil import LOST_AFTER, LOST_RETRANSMITS, SLOW_ANSWER, SLOW_DIAL, STALL, Vigil
 from dbambassador.health.evidence import Evidence, Signal
 from dbambassador.health.judge import Judge
 from dbambassador.transport.tcp_info import Delivery
@@ -70,7 +70,6 @@ def session(scene: Scene, address: Address = A, stage: Stage = Stage.RELAYING) -
 
 async def test_data_that_nobody_confirms_for_a_second_is_doubt(scene: Scene) -> None:
     with session(scene) as lease:
-        lease.traffic.to_server = 10
         scene.say(lease, True, 100, 0.0)
         scene.pass_by(0)
         scene.say(lease, True, 100, 0.9)
@@ -119,11 +118,10 @@ async def test_a_session_is_lost_if_its_address_answers_others(scene: Scene) -> 
         scene.say(lease, True, 100, 0.0)
         scene.pass_by(0)
         began = scene.now
-        scene.say(lease, True, 100, LOST_AFTER, LOST_RETRANSMITS)
+        scene.say(lease, True, 100, LOST_AFTER, LOST_RETRANSMITS - 1)
         scene.pass_by(LOST_AFTER)
         assert not lease.scope.cancel_called  # the address may be just as dead
         scene.answered_at = began + 1.5
-        scene.say(lease, True, 100, LOST_AFTER, LOST_RETRANSMITS - 1)
         scene.pass_by(0.25)
         assert not lease.scope.cancel_called  # a slow path, not a dead one
         scene.say(lease, True, 100, LOST_AFTER, LOST_RETRANSMITS)
@@ -132,14 +130,76 @@ async def test_a_session_is_lost_if_its_address_answers_others(scene: Scene) -> 
         assert lease.fate == "stalled"
 
 
+async def test_a_session_whose_host_came_back_has_one_more_retransmission_to_recover(scene: Scene) -> None:
+    with session(scene) as lease:
+        scene.say(lease, True, 100, 0.0)
+        scene.pass_by(0)
+        began = scene.now
+        scene.say(lease, True, 100, LOST_AFTER, LOST_RETRANSMITS)
+        scene.pass_by(LOST_AFTER)
+        scene.answered_at = began + LOST_AFTER  # the link is back, and the next retransmission not yet due
+        for _ in range(3):
+            scene.pass_by(0.25)
+        assert not lease.scope.cancel_called
+        scene.say(lease, True, 100, LOST_AFTER, LOST_RETRANSMITS + 1)
+        scene.pass_by(0.25)
+        assert lease.scope.cancel_called
+
+
+async def test_one_dead_flow_says_nothing_of_an_address_that_acknowledges_others(scene: Scene) -> None:
+    with session(scene) as dead, session(scene) as alive:
+        for second in range(12):
+            scene.say(dead, True, 100, second / 4, LOST_RETRANSMITS)
+            scene.say(alive, True, 100 + second, 0.0)
+            scene.pass_by(0.25)
+        assert scene.seen == []
+
+
+async def test_every_active_session_is_looked_at_in_time(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_LOOKED_AT", 4)
+    with ExitStack() as ending:
+        leases = [ending.enter_context(session(scene)) for _ in range(12)]
+        for turn in range(60):
+            for lease in leases:
+                lease.traffic.to_server += 1
+                scene.say(lease, True, 100 + turn, 0.0)
+            scene.pass_by(0.25)
+        assert scene.vigil._watched.keys() == set(leases)
+
+
 async def test_a_slow_dial_and_a_slow_opening_are_told_of(scene: Scene) -> None:
     with session(scene, A, Stage.DIALLING), session(scene, B, Stage.OPENING):
-        scene.pass_by(SLOW_OPENING - 0.01)
+        scene.pass_by(SLOW_ANSWER - 0.01)
         assert scene.seen == []
         scene.pass_by(0.02)
         assert scene.seen == [(B, Signal.HESITATED)]
         scene.pass_by(SLOW_DIAL)
         assert scene.seen == [(B, Signal.HESITATED), (A, Signal.STALLED)]
+
+
+async def test_a_session_without_an_answer_is_told_of_once_unless_its_server_speaks_to_others(
+    scene: Scene,
+) -> None:
+    with session(scene) as asking, session(scene) as other:
+        for lease in (asking, other):
+            scene.say(lease, False, 100, 0.0)
+        scene.pass_by(0.25)
+        asking.traffic.to_server = 10
+        for _ in range(8):
+            other.traffic.to_client += 1
+            scene.pass_by(0.25)
+        assert scene.seen == []
+        for _ in range(8):
+            scene.pass_by(0.25)
+        assert scene.seen == [(A, Signal.HESITATED)]
+        asking.traffic.to_client = 10
+        scene.pass_by(0.25)
+        asking.traffic.to_server = 20
+        scene.pass_by(0.25)
+        scene.pass_by(SLOW_ANSWER)
+        assert scene.seen == [(A, Signal.HESITATED)] * 2
 
 
 async def test_a_client_that_leaves_during_the_opening_frees_its_place(scene: Scene) -> None:

@@ -23,7 +23,7 @@ from dbambassador.settings.schema import (
 from dbambassador.values import Address, Choice, Target, Targets
 
 A, B, C = (Address(f"10.0.0.{number}", 5432) for number in (1, 2, 3))
-A6 = Address("fd00::1", 5432)
+A6, B6 = Address("fd00::1", 5432), Address("fd00::2", 5432)
 WRITER = Database(
     name="orders",
     protocol=Protocol.POSTGRESQL,
@@ -173,6 +173,28 @@ def test_the_two_families_of_one_name_are_one_host() -> None:
     healed = choose(half, situation(both, up))
     assert healed.choice.pool == (replace(target(A), alternate=A6),)
     assert healed.choice.tenures == {A: 3, A6: 1}
+
+
+def test_a_host_that_moves_one_family_after_the_other_leaves_nobody_behind() -> None:
+    up = [record(address, State.UP) for address in (A, A6, B, B6)]
+    standing = choose(start(), situation([target(A), target(A6)], up))
+    assert standing.choice.tenures.keys() == {A, A6}
+    answers = [(B, A6), (B, A6), (B, B6), (B, B6), (B, B6)]
+    for number, named in enumerate(answers):
+        now = 20.0 + number
+        targets = [target(address) for address in named]
+        standing = choose(standing, situation(targets, up, now=now, asked_at=now))
+        if number == 0:
+            assert standing.choice.tenures.keys() == {A, A6}  # one answer decides nothing
+    assert standing.choice.tenures.keys() == {B, B6}
+
+
+def test_a_family_that_the_name_no_longer_has_is_left() -> None:
+    up = [record(address, State.UP) for address in (A, A6)]
+    standing = choose(start(), situation([target(A), target(A6)], up))
+    for now in (20.0, 21.0):
+        standing = choose(standing, situation([target(A)], up, now=now, asked_at=now))
+    assert standing.choice.tenures == {A: 1}
 
 
 def test_three_addresses_of_one_name_are_three_hosts_and_mysql_has_no_alternates() -> None:

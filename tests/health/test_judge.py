@@ -414,6 +414,70 @@ async def test_a_stalled_address_is_checked_at_once_and_one_silent_check_ends_it
         assert scene.judge.choices.value.tenures == {}
 
 
+async def test_one_sessions_word_moves_nobody_before_the_check_that_follows(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with judging(monkeypatch, Scene(database())) as scene:
+        scene.discovery.find(A, B)
+        await trio.sleep(1)
+        before = scene.judge.choices.value.tenures
+        scene.see(Signal.FALTERED)
+        assert (scene.chosen, scene.judge.choices.value.tenures) == (None, before)
+        await trio.sleep(0.01)
+        assert (scene.chosen, scene.judge.choices.value.tenures) == (A, before)
+        scene.answers[A] = Signal.FAILED
+        scene.see(Signal.FALTERED)
+        await trio.sleep(0.01)
+        assert scene.chosen == B
+
+
+async def test_the_first_clients_of_an_unchecked_database_wait_for_the_one_that_tries(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with judging(monkeypatch, Scene(database(PASSIVE))) as scene:
+        scene.discovery.find(A)
+        await trio.sleep(60)
+        assert scene.judge.try_out(A)
+        assert scene.judge.choices.value.held_until > trio.current_time()
+        await trio.sleep(TRIAL_LIMIT + 0.01)
+        assert scene.chosen == A
+
+
+async def test_a_member_of_a_pool_whose_trial_told_nothing_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    readers = replace(
+        database(PASSIVE), target_session_attrs=TargetSessionAttrs.ANY, balance=Balance.ROUND_ROBIN
+    )
+    async with judging(monkeypatch, Scene(readers)) as scene:
+        scene.discovery.find(A, B)
+        await trio.sleep(1)
+        for address in (A, B):
+            assert scene.judge.try_out(address)
+            scene.see(Signal.SERVED, address)
+        scene.see(Signal.FALTERED, B)
+        await trio.sleep(2)
+        assert scene.judge.try_out(B)
+        assert len(scene.judge.choices.value.pool) == 1
+        await trio.sleep(TRIAL_LIMIT + 0.01)
+        assert len(scene.judge.choices.value.pool) == 2
+
+
+async def test_sessions_at_an_open_circuit_end_when_their_host_dies(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with judging(monkeypatch, Scene(database())) as scene:
+        scene.discovery.find(A)
+        await trio.sleep(1)
+        for _ in range(TRIP_AFTER):
+            scene.see(Signal.FALTERED)
+            await trio.sleep(0.1)
+        assert [record.state for record in scene.judge.records] == [State.OPEN]
+        scene.answers[A] = Signal.SILENT
+        await trio.sleep(5)
+        assert scene.judge.choices.value.tenures == {}
+
+
 async def test_the_knobs_set_the_pace(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
     scene = Scene(database(Check(interval=4.0, fast_interval=0.5, down_interval=2.0, rise=2, fall=3)))
     async with judging(monkeypatch, scene):

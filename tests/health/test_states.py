@@ -93,6 +93,31 @@ def test_without_checks_a_stall_that_lasts_is_a_failure() -> None:
     assert see(served, Signal.STALLED, check=PASSIVE).state is State.SUSPECT
 
 
+def test_stalls_hours_apart_are_three_and_not_one_that_lasts() -> None:
+    known = record(State.UP)
+    for hour in range(STALLED_FALL):
+        known = see(known, Signal.STALLED, 3600.0 * hour, check=PASSIVE)
+    assert known.state is State.SUSPECT
+
+
+def test_a_burst_of_refused_dials_does_not_hide_a_dead_server_from_its_check() -> None:
+    burst = see(record(State.UP), Signal.FALTERED, times=3 * TRIP_AFTER)
+    assert burst.state is State.NOT_READY
+    assert see(burst, Signal.FAILED).state is State.DOWN
+
+
+def test_half_open_is_one_trial_whatever_fall_says() -> None:
+    check = Check(passive=True, fall=3)
+    assert see(record(State.HALF_OPEN), Signal.FALTERED, check=check).state is State.OPEN
+
+
+def test_a_session_that_hides_its_servers_role_ends_the_doubt_about_it() -> None:
+    standby = after(record(State.UP), Evidence(ADDRESS, Signal.SERVED, "", Role.STANDBY), 2.0, CHECK)
+    outdated = without_role(standby)
+    hidden = after(outdated, Evidence(ADDRESS, Signal.SERVED, "", role_hidden=True), 3.0, CHECK)
+    assert not hidden.role_outdated
+
+
 @pytest.mark.parametrize("state", [State.UP, State.SUSPECT])
 def test_trouble_of_a_session_stops_new_ones_only_if_it_could_not_be_opened(state: State) -> None:
     assert see(record(state), Signal.FALTERED).state is State.NOT_READY
