@@ -163,6 +163,8 @@ class TargetsChanged(Event):
 
     database: str
     targets: Targets
+    familiar: bool = False
+    """All of them were found before: some names answer with other ones of their addresses each time."""
 
 
 # Which address may be used?
@@ -195,6 +197,33 @@ class CheckBlocked(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CheckDenied(Event):
+    """The server refuses the credentials of the check: it is alive, and its role stays unknown."""
+
+    database: str
+    address: Address
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRestored(Event):
+    """The server takes the credentials of the check again."""
+
+    database: str
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class RoleChanged(Event):
+    """A server has another role than it had when it last told."""
+
+    database: str
+    address: Address
+    before: str
+    now: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChoiceChanged(Event):
     database: str
     choice: Choice
@@ -209,7 +238,7 @@ class Refusal(Enum):
     NO_TARGET = "no usable address"
     TOO_MANY = "connection limit"
     NO_DESCRIPTORS = "no file descriptors left"
-    ROLE = "server is a hot standby"
+    ROLE = "server is in another role"
     UNSAFE = "unsafe session"
     DRAINING = "shutting down"
 
@@ -263,9 +292,10 @@ class CancelForwarded(Event):
 
 @dataclass(frozen=True, slots=True)
 class SessionsEvicted(Event):
-    """Sessions of older epochs were closed because their address failed or was replaced."""
+    """Sessions were closed because their address failed, lost its role, or was replaced."""
 
     database: str
+    address: Address
     sessions: int
     why: str
 

@@ -116,7 +116,15 @@ class Target:
     priority: int = 0
     """As in SRV (RFC 2782): a lower one is tried first."""
     weight: int = 1
+    """Share of new sessions among addresses that balance; zero counts as hardly any (RFC 2782)."""
     zone: str = ""
+    alternate: Address | None = None
+    """The same host's address of the other family, which may be dialled as well (RFC 8305)."""
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """All addresses of the host, the preferred one first."""
+        return (self.address,) if self.alternate is None else (self.address, self.alternate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,16 +166,31 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The latest decision which address may be used."""
+    """The latest decision which addresses may be used."""
 
     epoch: int = 0
-    """Grows whenever sessions of the address before must end: a session leased under an older epoch does."""
-    target: Target | None = None
+    """Grows whenever an address begins to have sessions, or has to end them."""
+    pool: tuple[Target, ...] = ()
+    """Where a new session may go: one target, or several that balance. None: clients wait."""
+    tenures: Mapping[Address, int] = field(default_factory=lambda: MappingProxyType({}))
+    """The addresses that may have sessions, old ones or new, each with the epoch in which that began. A
+    session leased under another epoch, or at another address, ends."""
     settled: bool = False
     """False while a lookup or check that this decision waits for is still under way."""
     held_until: float = 0.0
-    """Without a target: until when clients wait for one, on trio's clock."""
+    """Without a pool: until when clients wait for one, on trio's clock."""
     why: str = "not decided yet"
-    on_trial: bool = False
-    """The target failed, or was a hot standby, and only the next session can tell whether that is over. The
-    loss before it still counts: should the trial fail, `held_until` is what it was."""
+    trials: frozenset[Address] = frozenset()
+    """Addresses of the pool that failed, or had the wrong role, and where only the next session can tell
+    whether that is over: one session at a time may try."""
+
+    @property
+    def target(self) -> Target | None:
+        """The first of the pool."""
+        return self.pool[0] if self.pool else None
+
+    @property
+    def on_trial(self) -> bool:
+        """True if nothing is in the pool but for a trial. The loss before it still counts: should the trial
+        fail, `held_until` is what it was."""
+        return bool(self.pool) and all(target.address in self.trials for target in self.pool)

@@ -10,6 +10,7 @@ import trio
 from dbambassador.discovery.refresher import Refresher
 from dbambassador.discovery.resolver import Resolver
 from dbambassador.events import Publish, SessionsEvicted, StageCrashed
+from dbambassador.forwarding.balance import balancer
 from dbambassador.forwarding.descriptors import Descriptors
 from dbambassador.forwarding.engine import Engine
 from dbambassador.forwarding.hold import Hold
@@ -18,9 +19,10 @@ from dbambassador.forwarding.listeners import Acceptor, Limit, close_listeners, 
 from dbambassador.forwarding.mysql_wire import MysqlWire
 from dbambassador.forwarding.postgresql_wire import PostgresqlWire
 from dbambassador.forwarding.session import Service
+from dbambassador.forwarding.vigil import Vigil
 from dbambassador.forwarding.wire import TcpWire, Wire
 from dbambassador.health.judge import Judge
-from dbambassador.settings.schema import Database, Protocol, TargetSessionAttrs
+from dbambassador.settings.schema import Database, Protocol
 
 RESTART_PAUSE = 1.0
 """Seconds after which a stage that crashed is started anew; it decides from the present values again."""
@@ -43,18 +45,20 @@ class ServedDatabase:
     def __init__(self, database: Database, shared: Shared) -> None:
         self.database = database
         self.refresher = Refresher(database, shared.resolver, shared.publish)
-        self.judge = Judge(database, self.refresher, shared.publish)
         self.ledger = Ledger()
+        self.judge = Judge(database, self.refresher, self.ledger.sessions, shared.publish)
+        self.vigil = Vigil(self.ledger, self.judge)
         self.hold = Hold(self.judge.choices)
         self.listeners: list[trio.SocketListener] = []
         self._publish = shared.publish
         self._limit = shared.limit
         self._service = Service(
-            database.name,
+            database,
             _wire(database),
             self.judge,
             self.ledger,
             self.hold,
+            balancer(database.balance, self.ledger.sessions),
             shared.engine,
             shared.descriptors,
             shared.publish,
@@ -74,6 +78,7 @@ class ServedDatabase:
             ("discover", self.refresher.run),
             ("judge", self.judge.run),
             ("evict", self._evict),
+            ("watch", self.vigil.run),
         ):
             nursery.start_soon(self._supervise, name, stage, name=f"{self.database.name}: {name}")
 
@@ -90,11 +95,11 @@ class ServedDatabase:
         self.listeners = []
 
     async def _evict(self) -> None:
-        """Ends sessions of older epochs whenever the choice has a newer one, and then admits it."""
+        """Ends the sessions that a new choice gives no tenure, and then admits its epoch."""
         async for choice in self.judge.choices.values():
-            ended = await self.ledger.evict(choice.epoch)
-            if ended:
-                self._publish(SessionsEvicted(self.database.name, ended, choice.why))
+            for address, ended in (await self.ledger.evict(choice)).items():
+                why = self.judge.why_closed(address)
+                self._publish(SessionsEvicted(self.database.name, address, ended, why))
 
     async def _supervise(self, name: str, stage: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -107,5 +112,5 @@ class ServedDatabase:
 
 def _wire(database: Database) -> Wire:
     if database.protocol is Protocol.POSTGRESQL:
-        return PostgresqlWire(writer=database.target_session_attrs is not TargetSessionAttrs.ANY)
+        return PostgresqlWire()
     return MysqlWire() if database.protocol is Protocol.MYSQL else TcpWire()

@@ -23,10 +23,15 @@ def database(served: ServedDatabase, now: float) -> Json:
         "protocol": served.database.protocol.value,
         "listeners": [str(listen) for listen in served.database.listen],
         "targets": _targets(targets, now),
-        "addresses": [_address(record, names, now) for record in served.judge.records],
+        "addresses": [
+            _address(record, names, served.ledger.sessions(record.address), now)
+            for record in served.judge.records
+        ],
         "choice": {
             "epoch": choice.epoch,
             "address": str(choice.target.address) if choice.target else None,
+            "pool": [str(target.address) for target in choice.pool],
+            "on_trial": choice.on_trial,
             "settled": choice.settled,
             "held_seconds": round(held, 3),
             "why": choice.why,
@@ -87,12 +92,13 @@ def _targets(targets: Targets, now: float) -> Json:
     }
 
 
-def _address(record: Record, names: dict[Address, str], now: float) -> Json:
+def _address(record: Record, names: dict[Address, str], sessions: int, now: float) -> Json:
     return {
         "address": str(record.address),
         "name": names.get(record.address, ""),
         "state": record.state.value,
         "role": record.role.value,
         "since_seconds": round(now - record.since, 3),
+        "sessions": sessions,
         "why": record.why,
     }

@@ -16,7 +16,7 @@ from dbambassador.errors import ExitCode, InvalidConfiguration, Problem, UsageEr
 from dbambassador.locate import Request, request_from, restricted, survey
 from dbambassador.profiles import catalogue as catalogues
 from dbambassador.profiles.catalogue import Catalogue
-from dbambassador.profiles.effective import effective, values
+from dbambassador.profiles.effective import effective, values, zones
 from dbambassador.profiles.explanation import explain, explain_json, missing
 from dbambassador.profiles.selection import Selection, select
 from dbambassador.reflection import saved
@@ -64,14 +64,14 @@ def run(options: argparse.Namespace) -> ExitCode:
     catalogue = catalogues.load(request.directory)
     if options.effective and request.environment and catalogue.get(request.environment):
         # What a file says once merged does not depend on where we are.
-        _print_effective(options, request.environment)
+        _print_effective(options, request.environment, {})
         return ExitCode.DONE
     catalogue, facts, selection = _located(options, request, catalogue, supposed)
     if selection.profile is not None:
         profile = restricted(selection.profile, request.databases)
         selection = dataclasses.replace(selection, profile=profile)
     if options.effective and selection.profile is not None:
-        _print_effective(options, selection.profile.name)
+        _print_effective(options, selection.profile.name, zones(selection.profile, facts))
     elif options.json:
         print(json.dumps(explain_json(catalogue, facts, selection), indent=2))
     else:
@@ -132,12 +132,13 @@ def _supposed(arguments: list[str]) -> dict[str, Fact]:
     return facts
 
 
-def _print_effective(options: argparse.Namespace, name: str) -> None:
+def _print_effective(options: argparse.Namespace, name: str, zones: Mapping[str, Fact]) -> None:
     environment = _merged(options.environments, name)
     if options.json:
-        print(json.dumps({"environment": name, "values": values(environment)}, indent=2))
+        told = {database: {"zone": fact.value, "fact": fact.name} for database, fact in zones.items()}
+        print(json.dumps({"environment": name, "values": values(environment), "zones": told}, indent=2))
     else:
-        print(effective(environment))
+        print(effective(environment, zones))
 
 
 def _merged(directory: Path, name: str) -> Merged:

@@ -8,29 +8,46 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import trio
 
 from dbambassador.discovery.resolver import Resolver
+from dbambassador.discovery.wording import OVER_TCP
 from dbambassador.errors import ExitCode
 from dbambassador.events import Event
+from dbambassador.health.probes import Blocked, probe
 from dbambassador.locate import locate, refusal, request_from
 from dbambassador.profiles.table import GAP, WIDTH, table, wrap
 from dbambassador.settings.schema import Database, HostEndpoint, SrvEndpoint
 from dbambassador.values import Address, Targets
 
-HELP = "the chosen environment's endpoints: each DNS step, TTLs, addresses"
+HELP = "the chosen environment's endpoints: each DNS step, TTLs, addresses, roles"
 
-ADDRESS_COLUMNS = ("address", "priority", "weight", "zone", "role", "name")
+ADDRESS_COLUMNS = ("address", "state", "role", "priority", "weight", "zone", "name", "why")
 ALWAYS, RANKS = {"address", "name"}, {"priority", "weight"}
 """Columns that are always shown, and those that are shown where they differ."""
+SHOWN = 16
+"""Addresses that people are shown of one database; the rest is counted."""
 
 RECORDS = {"A", "AAAA", "CNAME", "SRV"}
 
 INDENT = GAP + GAP
 RANK = re.compile(r" \(priority \d+, weight \d+\)")
 BETWEEN_RECORDS = re.compile(r", (?![^(]*\))")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check said of an address."""
+
+    state: str
+    role: str = "unknown"
+    why: str = ""
+
+
+UNCHECKED = Finding("unchecked")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -59,20 +76,50 @@ async def _report(options: argparse.Namespace) -> dict[str, Any]:
     located = await locate(request_from(options, os.environ))
     if located.profile is None:
         raise refusal(located)
-    databases = []
-    for database in located.profile.databases:
+    described: dict[str, dict[str, Any]] = {}
+
+    async def look_up(database: Database) -> None:
         began = trio.current_time()
         targets = await resolver.resolve(database.endpoints)
-        now = trio.current_time()
-        databases.append(describe(database, targets, began=began, now=now))
+        found = trio.current_time()
+        described[database.name] = describe(
+            database, targets, await _check(database, targets), began=began, now=found
+        )
+
+    async with trio.open_nursery() as nursery:
+        for database in located.profile.databases:
+            nursery.start_soon(look_up, database)
+    databases = [described[database.name] for database in located.profile.databases]
     return {"environment": located.profile.name, "databases": databases}
+
+
+async def _check(database: Database, targets: Targets) -> dict[Address, Finding]:
+    """One check of each address, as its database is set."""
+    findings: dict[Address, Finding] = {}
+
+    async def check(address: Address) -> None:
+        try:
+            evidence = await probe(database, address)
+        except Blocked as blocked:
+            findings[address] = Finding("blocked", why=str(blocked))
+            return
+        if evidence is not None:
+            findings[address] = Finding(evidence.signal.value, evidence.role.value, evidence.detail)
+
+    if not database.check.passive:
+        async with trio.open_nursery() as nursery:
+            for address in targets.addresses:
+                nursery.start_soon(check, address)
+    return findings
 
 
 def _discard(event: Event) -> None:
     """Nobody counts the questions of a command."""
 
 
-def describe(database: Database, targets: Targets, *, began: float, now: float) -> dict[str, Any]:
+def describe(
+    database: Database, targets: Targets, findings: Mapping[Address, Finding], *, began: float, now: float
+) -> dict[str, Any]:
     """One database as `--json` shows it (schemas/resolve.schema.json); times are durations in seconds."""
     return {
         "name": database.name,
@@ -98,7 +145,7 @@ def describe(database: Database, targets: Targets, *, began: float, now: float) 
                 "priority": target.priority,
                 "weight": target.weight,
                 "zone": target.zone,
-                "role": "unknown",
+                **asdict(findings.get(target.address, UNCHECKED)),
             }
             for target in targets.targets
         ],
@@ -118,7 +165,8 @@ def written(endpoint: HostEndpoint | SrvEndpoint) -> str:
 def render(report: Mapping[str, Any]) -> str:
     """The report for people: what is the same everywhere is said once, and what says nothing is left out."""
     steps = [step for database in report["databases"] for step in database["steps"]]
-    asked = {step["server"] for step in steps if step["kind"] in RECORDS} - {"", "cache"}
+    servers = {step["server"].removesuffix(OVER_TCP) for step in steps if step["kind"] in RECORDS}
+    asked = servers - {"", "cache"}
     nameserver = asked.pop() if len(asked) == 1 else ""
     parts = [f"environment {report['environment']}{nameserver and f', nameserver {nameserver}'}"]
     for database in report["databases"]:
@@ -135,7 +183,8 @@ def render(report: Mapping[str, Any]) -> str:
 
 def _steps(steps: Sequence[Mapping[str, Any]], nameserver: str) -> list[str]:
     """Each question, and below it the answers of each type: long names would push one another off a table."""
-    rows = [_step(step, nameserver) for step in steps]
+    shown = _together(steps)
+    rows = [_step(step, nameserver) for step in shown]
     kind = max((len(row[0]) for row in rows), default=0)
     tail = max((len(row[2]) for row in rows), default=0)
     room = WIDTH - len(INDENT + GAP + GAP) - kind - tail
@@ -143,7 +192,7 @@ def _steps(steps: Sequence[Mapping[str, Any]], nameserver: str) -> list[str]:
     width = max((len(answer[0]) for answer in answers), default=0)
     lines: list[str] = []
     question = ""
-    for step, row, answer in zip(steps, rows, answers, strict=True):
+    for step, row, answer in zip(shown, rows, answers, strict=True):
         if step["question"] != question:
             question = step["question"]
             lines.append(f"{GAP}{question}")
@@ -153,11 +202,24 @@ def _steps(steps: Sequence[Mapping[str, Any]], nameserver: str) -> list[str]:
     return lines
 
 
+def _together(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The steps; where both address families got the same answer, one that stands for both."""
+    shown: list[Mapping[str, Any]] = []
+    for step in steps:
+        before = shown[-1] if shown else {}
+        same = all(before.get(key) == step[key] for key in ("question", "answer", "server", "ttl_seconds"))
+        if same and (before["kind"], step["kind"]) == ("A", "AAAA"):
+            shown[-1] = {**step, "kind": "A, AAAA", "seconds": max(before["seconds"], step["seconds"])}
+        else:
+            shown.append(step)
+    return shown
+
+
 def _step(step: Mapping[str, Any], nameserver: str) -> tuple[str, str, str]:
     """Type, answer, and the rest: time, TTL, and who told, where it was not the one `nameserver`."""
     time = f"{step['seconds'] * 1000:.1f} ms" if step["seconds"] else ""
     ttl = "" if step["ttl_seconds"] is None else f"TTL {step['ttl_seconds']:.0f} s"
-    server = "" if step["server"] == nameserver else step["server"]
+    server = step["server"].removeprefix(nameserver).strip()
     tail = f"{time:>9}{GAP}{ttl:<9}{GAP}{server}".rstrip() if time or ttl else server
     return step["kind"], step["answer"], tail
 
@@ -173,14 +235,23 @@ def _answer(answer: str, room: int) -> list[str]:
 
 
 def _addresses(addresses: Sequence[Mapping[str, Any]]) -> list[str]:
-    rows = [ADDRESS_COLUMNS, *map(_address, addresses)]
-    columns = zip(*rows, strict=True)
-    telling = [column for column in columns if column[0] in ALWAYS or set(column[1:]) - {"", "unknown"}]
-    telling = [column for column in telling if column[0] not in RANKS or len(set(column[1:])) > 1]
-    return table(list(zip(*telling, strict=True)))
+    rows = [ADDRESS_COLUMNS, *map(_address, addresses[:SHOWN])]
+    telling = [column for column in zip(*rows, strict=True) if _tells(column)]
+    rest = len(addresses) - SHOWN
+    return [
+        *table(list(zip(*telling, strict=True))),
+        *([f"{GAP}and {rest} more"] if rest > 0 else []),
+    ]
+
+
+def _tells(column: Sequence[str]) -> bool:
+    name, *values = column
+    if name in RANKS:
+        return len(set(values)) > 1
+    return name in ALWAYS or bool(set(values) - {"", "unknown", UNCHECKED.state})
 
 
 def _address(address: Mapping[str, Any]) -> tuple[str, ...]:
     dialled = str(Address(address["host"], address["port"]))
-    rank = (str(address["priority"]), str(address["weight"]))
-    return (dialled, *rank, address["zone"], address["role"], address["name"])
+    texts = {**address, "address": dialled}
+    return tuple(str(texts[column]) for column in ADDRESS_COLUMNS)

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 
 import trio
 
 from dbambassador.discovery.resolver import Resolver
 from dbambassador.errors import ExitCode, TimedOut, UsageError
 from dbambassador.events import Event
-from dbambassador.health.evidence import Signal
+from dbambassador.health.evidence import Role, Signal
 from dbambassador.health.probes import Blocked, probe
+from dbambassador.health.roles import fits
 from dbambassador.locate import locate, refusal, request_from
 from dbambassador.settings.addresses import duration
 from dbambassador.settings.reading import Refused
-from dbambassador.settings.schema import Database
+from dbambassador.settings.schema import Database, TargetSessionAttrs
 from dbambassador.transport.http import fetch
 from dbambassador.transport.http_messages import Failure
 
 HELP = "wait until the ambassador or the database is there"
 
+READERS = (TargetSessionAttrs.READ_ONLY, TargetSessionAttrs.STANDBY, TargetSessionAttrs.PREFER_STANDBY)
 INTERVAL = 0.2
 """Seconds between two looks."""
 LONGEST = 24 * 3600.0
@@ -34,19 +37,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         dest="awaited",
         choices=("ambassador", "database", "primary"),
         default="ambassador",
-        help="ambassador: it listens; database: each one takes sessions, whether or not an ambassador runs",
+        help=(
+            "ambassador: it listens; database: each one takes sessions, whether or not an ambassador runs; "
+            "primary: each one but the readers has a primary that does"
+        ),
     )
     parser.add_argument("--max", default="30s", metavar="TIME", help="give up after this (default 30s)")
 
 
 def run(options: argparse.Namespace) -> ExitCode:
     """Raises TimedOut with what was still missing."""
-    if options.awaited == "primary":
-        raise UsageError(
-            "wait --for primary: a server tells its role only to those who log in, and this version has no "
-            "checks with credentials",
-            hint="use --for database",
-        )
     try:
         longest = duration(options.max, LONGEST, "a duration such as 30s, 500ms or 2m")
     except Refused as refused:
@@ -98,11 +98,32 @@ async def _for_databases(options: argparse.Namespace, awaited: _Awaited) -> None
             raise refusal(located)
         awaited.missing = located.selection.why
         await trio.sleep(INTERVAL)
+    databases = located.profile.databases
+    if options.awaited == "primary":
+        databases = tuple(_asking_for_primary(database) for database in databases)
     resolver = Resolver(request.root, options.nameserver, _ignore)
-    missing = {database.name: "not looked for yet" for database in located.profile.databases}
+    missing = {database.name: "not looked for yet" for database in databases}
     async with trio.open_nursery() as nursery:
-        for database in located.profile.databases:
+        for database in databases:
             nursery.start_soon(_for_database, database, resolver, missing, awaited)
+
+
+def _asking_for_primary(database: Database) -> Database:
+    """The database with a primary asked for, unless it is one of readers.
+
+    Raises:
+      UsageError: its check does not tell a server's role.
+    """
+    if database.target_session_attrs in READERS:
+        return database
+    of_primary = database.check.http and database.target_session_attrs is not TargetSessionAttrs.ANY
+    if not (database.check.login or of_primary):
+        raise UsageError(
+            "wait --for primary: a server tells its role only to those who log in, and the check of database "
+            f"{database.name} does not",
+            hint="give its check a user, or an http endpoint of the primary, or use --for database",
+        )
+    return replace(database, target_session_attrs=TargetSessionAttrs.READ_WRITE)
 
 
 async def _for_database(
@@ -116,21 +137,30 @@ async def _for_database(
 
 
 async def _what_is_missing(database: Database, resolver: Resolver) -> str:
-    targets = await resolver.resolve(database.endpoints, fresh=True)
+    targets = await resolver.resolve(database.endpoints, after=trio.current_time())
     why = targets.failure or "no address"
     for address in targets.addresses:
         try:
-            evidence = await probe(database.protocol, address)
+            evidence = await probe(database, address)
         except Blocked as blocked:
             why = f"{address}: {blocked}"
             continue
         if evidence is None:
             why = "this host has no file descriptor or port left"
-        elif evidence.signal is Signal.ANSWERED:
+        elif evidence.signal is Signal.ANSWERED and _fits(evidence.role, database):
             return ""
+        elif evidence.signal is Signal.ANSWERED:
+            why = f"{address}: {evidence.detail} (role {evidence.role.value})"
         else:
             why = f"{address}: {evidence.detail}"
     return why
+
+
+def _fits(role: Role, database: Database) -> bool:
+    """An unknown role is not enough for those who asked the check for it."""
+    if role is Role.UNKNOWN:
+        return not database.check.tells_role or database.target_session_attrs is TargetSessionAttrs.ANY
+    return fits(role, database.target_session_attrs)
 
 
 def _ignore(event: Event) -> None:

@@ -68,7 +68,9 @@ class Answer:
     server: str = ""
     """Who said so; several, separated by commas, where none answered."""
     addresses: tuple[str, ...] = ()
+    """Sorted, as services are: a server that rotates its records says nothing by that."""
     services: tuple[Service, ...] = ()
+    """By priority, those of more weight first."""
     chain: tuple[Alias, ...] = ()
     """The aliases that led from the question to the records."""
     ttl: float = 0.0
@@ -76,5 +78,7 @@ class Answer:
     (RFC 2308 section 5)."""
     seconds: float = 0.0
     """How long it took."""
+    over_tcp: bool = False
+    """The server's answer was too long for UDP."""
     detail: str = ""
     """What exactly went wrong: the response code, the operating system's message."""

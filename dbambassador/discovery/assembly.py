@@ -45,5 +45,7 @@ def _once(steps: Iterable[Step]) -> tuple[Step, ...]:
 
 
 def _place(target: Target) -> tuple[int, int, int]:
+    # IPv4 first, against RFC 6724: where a database has both, it is IPv6 that more often lacks a route or a
+    # listener; and where only the second one works, sessions race the two.
     address = ip_address(target.address.host)
     return address.version, int(address), target.address.port

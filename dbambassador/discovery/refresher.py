@@ -7,22 +7,19 @@ import random
 
 import trio
 
+from dbambassador.discovery.pace import FAST_PERIOD, Urgency, follow, next_question, period
+from dbambassador.discovery.parts import Parts
 from dbambassador.discovery.resolver import Resolver
 from dbambassador.events import Publish, TargetsChanged
 from dbambassador.latest import Latest
 from dbambassador.settings.schema import Database
-from dbambassador.values import Target, Targets
+from dbambassador.values import Address, Target, Targets
 
-HASTE = 5.0
-"""Seconds of the fast schedule: a failover that is under way is over by then or takes longer (Aurora and its
-like publish TTLs of 5 s)."""
-FAST_PERIOD = 0.2
-"""Seconds between fresh questions in haste: half of it is the mean delay that we add to a failover."""
-SLOW_PERIOD = 1.0
-"""Seconds between fresh questions after that: a nameserver is not to be flooded through a long outage."""
 JITTER = 0.1
 """Share of the wait that chance adds, so that many ambassadors started together do not ask together. It only
 adds: before the expiry the cache would answer."""
+MOST_KNOWN = 256
+"""Addresses that are remembered as found before: four times the most that an answer has."""
 
 
 class Refresher:
@@ -34,61 +31,69 @@ class Refresher:
 
     def __init__(self, database: Database, resolver: Resolver, publish: Publish) -> None:
         self.targets: Latest[Targets] = Latest(Targets())
+        self._known: set[Address] = set()
         self._database = database
         self._resolver = resolver
         self._publish = publish
-        self._urgent_since: Latest[float | None] = Latest(None)
+        self._urgency: Latest[Urgency] = Latest(Urgency())
+        self._published_at = -math.inf
 
     def seek(self, urgent: bool) -> None:
         """Says whether a usable address is missing; to be called with the present state, however often.
 
         Urgent: a fresh question at once (never within `FAST_PERIOD` of the last fresh one), then every 200 ms
-        for 5 s, then every second, all past the cache. Not urgent: when the answer expires.
+        for 5 s, then every second, all past the cache. Urgency that comes back soon goes on with this
+        schedule where it was. Not urgent: when the answer expires.
         """
-        if urgent != (self._urgent_since.value is not None):
-            self._urgent_since.publish(trio.current_time() if urgent else None)
+        before = self._urgency.value
+        urgency = follow(before, urgent, trio.current_time())
+        if urgency != before:
+            self._urgency.publish(urgency)
 
     async def run(self) -> None:
         """Resolves for ever. Never raises for DNS or the network; ends only by cancellation."""
-        while True:
-            seeking = self._urgent_since.version
-            fresh = self._urgent_since.value is not None
-            began = trio.current_time()
-            targets = await self._resolver.resolve(self._database.endpoints, fresh=fresh)
-            self._take(targets)
-            # A resolver that could not move its expiry must not be asked in a tight loop.
-            rest = max(targets.expires_at - trio.current_time(), FAST_PERIOD)
-            expiry = trio.current_time() + rest * random.uniform(1, 1 + JITTER)
-            await self._wait(began if fresh else -math.inf, expiry, seeking)
+        async with trio.open_nursery() as nursery:
+            parts = Parts(nursery)
+            while True:
+                await self._refresh(parts)
+
+    async def _refresh(self, parts: Parts) -> None:
+        """Resolves and publishes once, then waits until the next time."""
+        seeking, urgency, began = self._urgency.version, self._urgency.value, trio.current_time()
+        after = max(self._published_at, began - period(urgency, began)) if urgency.present else None
+        targets = await self._resolver.resolve(self._database.endpoints, after=after, gather=parts.gather)
+        self._take(targets)
+        # A resolver that could not move its expiry must not be asked in a tight loop.
+        rest = max(targets.expires_at - trio.current_time(), FAST_PERIOD)
+        expiry = trio.current_time() + rest * random.uniform(1, 1 + JITTER)
+        past_the_cache = urgency.present or targets.asked_at >= began
+        await self._wait(began if past_the_cache else -math.inf, expiry, seeking)
 
     def _take(self, targets: Targets) -> None:
         before = self.targets.value
+        self._published_at = trio.current_time()
         self.targets.publish(targets)
         if _essence(before) != _essence(targets):
-            self._publish(TargetsChanged(self._database.name, targets))
+            self._publish(TargetsChanged(self._database.name, targets, self._is_familiar(before, targets)))
+
+    def _is_familiar(self, before: Targets, targets: Targets) -> bool:
+        """Whether a pool's addresses merely took turns."""
+        addresses = set(targets.addresses)
+        familiar = bool(before.targets) and bool(addresses) and addresses <= self._known
+        if len(self._known) > MOST_KNOWN:
+            self._known.clear()
+        self._known |= addresses
+        return familiar and self._database.balance is not None and not (targets.stale or targets.failure)
 
     async def _wait(self, asked_fresh: float, expiry: float, seeking: int) -> None:
         """Returns when the next question is due, by the urgency at that time, whatever it was before."""
         while True:
-            due = next_question(self._urgent_since.value, asked_fresh, expiry)
+            due = next_question(self._urgency.value, asked_fresh, expiry, trio.current_time())
             with trio.move_on_at(due):
-                await self._urgent_since.newer(seeking)
+                await self._urgency.newer(seeking)
             if trio.current_time() >= due:
                 return
-            seeking = self._urgent_since.version
-
-
-def next_question(urgent_since: float | None, asked_fresh: float, expiry: float) -> float:
-    """When to ask next. Pure; all are times on one clock.
-
-    `asked_fresh`: when the last question past the cache was put, `-inf` if the last one may have been
-    answered from it. `expiry`: when to ask if there is no hurry.
-    """
-    if urgent_since is None:
-        return expiry
-    if asked_fresh < urgent_since:
-        return max(urgent_since, asked_fresh + FAST_PERIOD)
-    return asked_fresh + (FAST_PERIOD if asked_fresh - urgent_since < HASTE else SLOW_PERIOD)
+            seeking = self._urgency.version
 
 
 def _essence(targets: Targets) -> tuple[tuple[Target, ...], str]:

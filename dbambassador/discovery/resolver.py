@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
 import trio
 
 from dbambassador.discovery import wording
-from dbambassador.discovery.answers import Service
+from dbambassador.discovery.answers import Question
 from dbambassador.discovery.assembly import merge
 from dbambassador.discovery.cache import MAX_TTL
 from dbambassador.discovery.hosts import canonical, parse_hosts
 from dbambassador.discovery.lookup import Lookup
 from dbambassador.discovery.nameserver import parse_nameserver
+from dbambassador.discovery.parts import Gather, Part, all_of
 from dbambassador.discovery.resolv_conf import ResolvConf, parse_resolv_conf
 from dbambassador.discovery.search import Search
 from dbambassador.discovery.watched_file import WatchedFile
@@ -52,25 +54,31 @@ class Resolver:
         self._lookup = Lookup(self._configuration, publish)
         self._search = Search(self._lookup)
 
-    async def resolve(self, endpoints: Sequence[Endpoint], *, fresh: bool = False) -> Targets:
+    async def resolve(
+        self, endpoints: Sequence[Endpoint], *, after: float | None = None, gather: Gather = all_of
+    ) -> Targets:
         """The addresses that the endpoints lead to now, all looked up side by side, within some seconds.
 
-        `fresh` goes past the cache. Never raises for DNS or the network: `Targets.failure` tells.
+        `after` goes past the cache: to answers whose questions were put later than that, or are under way.
+        Never raises for DNS or the network: `Targets.failure` tells.
         """
         self._follow_configuration()
-        parts: dict[int, Targets] = {}
+        inquiry = _Inquiry(self._search, after, gather)
+        return merge(await gather([self._part(endpoint, inquiry) for endpoint in endpoints]))
 
-        async def look_up(index: int, endpoint: Endpoint) -> None:
-            match endpoint:
-                case HostEndpoint():
-                    parts[index] = await self._host(endpoint, fresh)
-                case SrvEndpoint():
-                    parts[index] = await self._services(endpoint.name, fresh)
+    def _part(self, endpoint: Endpoint, inquiry: _Inquiry) -> Part:
+        match endpoint:
+            case HostEndpoint():
+                return self._host_part(endpoint, 0, inquiry)
+            case SrvEndpoint():
+                question = Question(endpoint.name.removesuffix("."), "SRV")
+                look_up = partial(self._services, endpoint.name, inquiry)
+                return Part(endpoint, question, 0, inquiry.search, look_up)
 
-        async with trio.open_nursery() as nursery:
-            for index, endpoint in enumerate(endpoints):
-                nursery.start_soon(look_up, index, endpoint)
-        return merge([parts[index] for index in sorted(parts)])
+    def _host_part(self, endpoint: HostEndpoint, priority: int, inquiry: _Inquiry) -> Part:
+        question = Question(endpoint.host.removesuffix("."), "A")
+        look_up = partial(self._host, endpoint, priority, inquiry)
+        return Part((endpoint, priority), question, priority, inquiry.search, look_up)
 
     def _follow_configuration(self) -> None:
         configuration = self._resolv_conf.current()
@@ -84,7 +92,7 @@ class Resolver:
             self._lookup = Lookup(configuration, self._publish, former)
             self._search = Search(self._lookup)
 
-    async def _host(self, endpoint: HostEndpoint, fresh: bool) -> Targets:
+    async def _host(self, endpoint: HostEndpoint, priority: int, inquiry: _Inquiry) -> Targets:
         name = endpoint.host.removesuffix(".")
         local = self._without_dns(name)
         if local:
@@ -92,11 +100,11 @@ class Resolver:
             now = trio.current_time()
             answer = Targets(steps=(step,), asked_at=now, expires_at=now + ttl)
         else:
-            found = await self._search.find(endpoint.host, ("A", "AAAA"), fresh=fresh)
+            found = await inquiry.search.find(endpoint.host, ("A", "AAAA"), after=inquiry.after)
             addresses = tuple(address for each in found.answers for address in each.addresses)
             answer = Targets((), found.steps, found.asked_at, found.expires_at, found.stale, found.failure)
         targets = [
-            Target(Address(address, endpoint.port), name, weight=endpoint.weight, zone=endpoint.zone)
+            Target(Address(address, endpoint.port), name, priority, endpoint.weight, endpoint.zone)
             for address in addresses
         ]
         return replace(answer, targets=tuple(targets))
@@ -117,28 +125,26 @@ class Resolver:
             return None
         return addresses, Step(name, "hosts", wording.listed(addresses), str(self._hosts.path)), LOCAL_TTL
 
-    async def _services(self, name: str, fresh: bool) -> Targets:
-        found = await self._search.find(name, ("SRV",), fresh=fresh)
+    async def _services(self, name: str, inquiry: _Inquiry) -> Targets:
+        found = await inquiry.search.find(name, ("SRV",), after=inquiry.after)
         record = Targets((), found.steps, found.asked_at, found.expires_at, found.stale, found.failure)
         services = [service for answer in found.answers for service in answer.services]
-        offered = sorted((each for each in services if each.target), key=_preference)[:MAX_SERVICES]
+        offered = [each for each in services if each.target][:MAX_SERVICES]
         if services and not offered:
             server = found.answers[0].server
             return replace(record, failure=wording.declined(name, server))
-        parts: dict[Service, Targets] = {}
-
-        async def look_up(service: Service) -> None:
-            # A full name: RFC 2782 targets are never completed from the search list.
-            endpoint = HostEndpoint(service.target + ".", service.port, service.weight)
-            part = await self._host(endpoint, fresh)
-            targets = tuple(replace(target, priority=service.priority) for target in part.targets)
-            parts[service] = replace(part, targets=targets)
-
-        async with trio.open_nursery() as nursery:
-            for service in offered:
-                nursery.start_soon(look_up, service)
-        return merge([record, *(parts[service] for service in offered)])
+        # Full names: RFC 2782 targets are never completed from the search list.
+        hosts = [
+            self._host_part(HostEndpoint(each.target + ".", each.port, each.weight), each.priority, inquiry)
+            for each in offered
+        ]
+        return merge([record, *await inquiry.gather(hosts)])
 
 
-def _preference(service: Service) -> tuple[int, int, str, int]:
-    return service.priority, -service.weight, service.target, service.port
+@dataclass(frozen=True, slots=True)
+class _Inquiry:
+    """One call of `resolve`."""
+
+    search: Search
+    after: float | None
+    gather: Gather

@@ -46,9 +46,10 @@ class Search:
         self._used: dict[tuple[str, tuple[str, ...]], str] = {}
         """What was used past a failing candidate: no winner, and the best there is while DNS is silent."""
 
-    async def find(self, name: str, kinds: tuple[str, ...], *, fresh: bool) -> Found:
+    async def find(self, name: str, kinds: tuple[str, ...], *, after: float | None) -> Found:
         """The records of these types, asked for side by side. Never raises for DNS or the network.
 
+        `after` goes past the cache, as in `Lookup.ask`.
         As in glibc, a candidate that does not exist, or that its server fails or refuses to tell about, gives
         way to the next; silence does not, for it says nothing of this name alone. A winner found past a
         failing candidate is used but not kept: only while DNS fails does its last answer stand in.
@@ -58,7 +59,7 @@ class Search:
         answers: list[Answer] = []
         for candidate in self._candidates(name, kinds):
             questions = [Question(candidate.lower(), kind) for kind in kinds]
-            heard = await self._hear(questions, steps, fresh=fresh)
+            heard = await self._hear(questions, steps, after=after)
             verdict = settle(heard, trio.current_time())
             if verdict.failure and not verdict.usable:
                 verdict = self._recall(questions, heard)
@@ -102,13 +103,15 @@ class Search:
         configuration = self._lookup.configuration
         return candidates(name, configuration.search, configuration.ndots)
 
-    async def _hear(self, questions: Sequence[Question], steps: list[Step], *, fresh: bool) -> list[Heard]:
+    async def _hear(
+        self, questions: Sequence[Question], steps: list[Step], *, after: float | None
+    ) -> list[Heard]:
         """Puts the questions, waits until all are answered or the late ones cut off, and adds the steps."""
         answered: dict[Question, tuple[Entry, bool]] = {}
         began = trio.current_time()
         async with trio.open_nursery() as nursery:
             for question in questions:
-                nursery.start_soon(self._put, question, fresh, answered, nursery.cancel_scope)
+                nursery.start_soon(self._put, question, after, answered, nursery.cancel_scope)
         now = trio.current_time()
         heard = []
         for question in questions:
@@ -135,10 +138,10 @@ class Search:
     async def _put(
         self,
         question: Question,
-        fresh: bool,
+        after: float | None,
         answered: dict[Question, tuple[Entry, bool]],
         together: trio.CancelScope,
     ) -> None:
-        entry, _ = answered[question] = await self._lookup.ask(question, fresh=fresh)
+        entry, _ = answered[question] = await self._lookup.ask(question, after=after)
         if entry.answer.outcome in (Outcome.OK, Outcome.NXDOMAIN):
             together.deadline = min(together.deadline, trio.current_time() + RESOLUTION_DELAY)

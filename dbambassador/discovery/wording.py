@@ -11,6 +11,9 @@ from dbambassador.values import Step
 SHOWN = 8
 """Records named in one step; the rest is counted. A status page is no zone transfer."""
 
+OVER_TCP = " over TCP"
+"""What is said of a server whose answer was too long for UDP."""
+
 _SHORT = {
     Outcome.NXDOMAIN: "NXDOMAIN",
     Outcome.NODATA: "no data",
@@ -24,7 +27,7 @@ _SHORT = {
 def listed(records: Sequence[str]) -> str:
     """Records on one line, the first few by name."""
     rest = len(records) - SHOWN
-    return ", ".join(records[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+    return ", ".join((*records[:SHOWN], *((f"and {rest} more",) if rest > 0 else ())))
 
 
 def steps(answer: Answer, *, cached_for: float | None = None) -> tuple[Step, ...]:
@@ -33,7 +36,7 @@ def steps(answer: Answer, *, cached_for: float | None = None) -> tuple[Step, ...
     `cached_for`: the answer is from the cache, and may be used for so many more seconds.
     """
     cached = cached_for is not None
-    server = "cache" if cached else answer.server
+    server = "cache" if cached else answer.server + (OVER_TCP if answer.over_tcp else "")
     seconds = 0.0 if cached else answer.seconds
     chain = tuple(
         Step(alias.name, "CNAME", alias.target, server, cached_for if cached else alias.ttl)

@@ -99,7 +99,7 @@ class Acceptor:
                 self._service.descriptors.exhausted()
                 await trio.sleep(ACCEPT_PAUSE)
                 continue
-            sessions.start_soon(self._serve, client, name=f"{self._service.database}: session")
+            sessions.start_soon(self._serve, client, name=f"{self._service.database.name}: session")
 
     async def _serve(self, client: trio.SocketStream) -> None:
         refusal = Refusal.TOO_MANY if self._limit.reached else None
@@ -109,7 +109,7 @@ class Acceptor:
             if _tuned(client):
                 await Session(self._service, client).run(refusal)
         except Exception as bug:  # a session's failure stays in the session
-            self._service.publish(SessionCrashed(self._service.database, repr(bug)))
+            self._service.publish(SessionCrashed(self._service.database.name, repr(bug)))
         finally:
             client.socket.close()
             self._limit.clients -= served

@@ -16,6 +16,7 @@ from dbambassador.forwarding.wire import (
     Left,
     NotOpened,
     Opened,
+    Request,
     Seen,
     Witness,
     farewell,
@@ -24,6 +25,7 @@ from dbambassador.forwarding.wire import (
 from dbambassador.health.evidence import Signal
 from dbambassador.protocols import mysql
 from dbambassador.protocols.malformed import Malformed
+from dbambassador.transport.dial import reset_on_close
 
 _CODES = {
     Refusal.TOO_MANY: mysql.TOO_MANY_CONNECTIONS,
@@ -42,9 +44,10 @@ class MysqlWire:
         return Hello()
 
     async def open(
-        self, client: trio.SocketStream, server: trio.SocketStream, hello: Hello, witness: Witness
+        self, client: trio.SocketStream, server: trio.SocketStream, hello: Hello, request: Request
     ) -> Opened | NotOpened | Cancel | Left | Denied:
         data = b""
+        reset_on_close(server, True)
         with trio.move_on_after(OPEN_TIMEOUT):
             while True:
                 received = await receive(server)
@@ -58,7 +61,8 @@ class MysqlWire:
                     greeting = mysql.read_greeting(packet.payload)
                 except Malformed as malformed:
                     return NotOpened(Signal.FALTERED, str(malformed))
-                return self._welcome(client, server, data, greeting, witness)
+                reset_on_close(server, False)
+                return self._welcome(client, server, data, greeting, request.witness)
         return NotOpened(Signal.FALTERED, f"no greeting in {OPEN_TIMEOUT:g} s")
 
     def _welcome(
@@ -81,6 +85,9 @@ class MysqlWire:
                 "password in clear over the network, since it takes a unix socket to be private"
             )
         return Opened(to_client=data)
+
+    async def identify(self, client: trio.SocketStream, hello: Hello) -> bytes | Cancel | Left:
+        return b""  # the server speaks first
 
     async def refuse(self, client: trio.SocketStream, hello: Hello, refusal: Refusal, why: str) -> None:
         code = _CODES.get(refusal, mysql.SERVER_SHUTDOWN)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import trio
@@ -18,12 +17,13 @@ from dbambassador.forwarding.wire import (
     Left,
     NotOpened,
     Opened,
+    Request,
     Seen,
-    Witness,
     farewell,
     receive,
 )
 from dbambassador.health.evidence import Role, Signal
+from dbambassador.health.roles import fits, session_fits, told_by_session
 from dbambassador.protocols.malformed import Malformed
 from dbambassador.protocols.postgresql import (
     CANNOT_CONNECT_NOW,
@@ -34,8 +34,10 @@ from dbambassador.protocols.postgresql import (
     read_error,
     read_opening,
     read_reply,
+    startup_parameters,
 )
 from dbambassador.protocols.postgresql_tap import StartupTap
+from dbambassador.settings.schema import TargetSessionAttrs
 
 _ENCRYPTION = (Kind.SSL, Kind.GSSENC)
 _ANSWERS = (b"S", b"G", b"N", b"E")
@@ -44,10 +46,7 @@ _SQLSTATES = {Refusal.TOO_MANY: TOO_MANY_CONNECTIONS, Refusal.NO_DESCRIPTORS: TO
 
 
 class PostgresqlWire:
-    """`writer`: a hot standby's welcome is replaced by an error."""
-
-    def __init__(self, *, writer: bool) -> None:
-        self._writer = writer
+    """Replaces the welcome of a server in the wrong role by an error: the client has seen none of it yet."""
 
     async def hello(self, client: trio.SocketStream) -> Hello | Cancel | Left:
         hello = Hello()
@@ -59,20 +58,22 @@ class PostgresqlWire:
         return hello
 
     async def open(
-        self, client: trio.SocketStream, server: trio.SocketStream, hello: Hello, witness: Witness
+        self, client: trio.SocketStream, server: trio.SocketStream, hello: Hello, request: Request
     ) -> Opened | NotOpened | Cancel | Left | Denied:
         opening = await _opening_of(client, hello)
         while isinstance(opening, Opening) and opening.kind in _ENCRYPTION:
             if opening.rest:
                 # Bytes behind the request would be taken for encrypted ones: CVE-2021-23214.
                 return Left("sent data behind its encryption request")
-            answer = await _ask(server, opening.packet, 1)
+            answer = await _ask(server, opening.packet, 1, trio.current_time() + OPEN_TIMEOUT)
             if isinstance(answer, str):
                 return NotOpened(Signal.FALTERED, answer)
             if answer not in _ANSWERS:
                 return NotOpened(
                     Signal.FALTERED, f"not a PostgreSQL server (its answer begins with {answer!r})"
                 )
+            if answer in (b"S", b"G"):
+                request.witness(Seen(encrypted=True))
             if answer != b"N":  # encrypted from here on, or an error of a server that knows no encryption
                 return Opened(to_client=answer)
             opening = await _tell_no(client, hello)
@@ -81,38 +82,58 @@ class PostgresqlWire:
         if opening.kind is Kind.CANCEL:
             return Cancel(opening.cancel_key, opening.packet)
         if opening.kind is Kind.DIRECT_TLS:
-            return Opened(to_server=opening.packet)
-        return await self._start(server, hello, witness)
+            return Opened(to_server=opening.packet, tap=partial(_encrypted, request))
+        return await self._start(server, hello, request)
 
-    async def _start(self, server: trio.SocketStream, hello: Hello, witness: Witness) -> Opened | NotOpened:
+    async def _start(self, server: trio.SocketStream, hello: Hello, request: Request) -> Opened | NotOpened:
         """Sends the startup packet and reads the server's first message."""
-        data = await _ask(server, hello.data, 16 * 1024)
+        deadline = trio.current_time() + OPEN_TIMEOUT
+        data = await _ask(server, hello.data, 16 * 1024, deadline)
         while isinstance(data, bytes):
             try:
                 reply = read_reply(data)
             except Malformed as malformed:
                 return NotOpened(Signal.FALTERED, str(malformed))
             if reply is not None:
-                return self._welcome(data, reply, witness)
-            more = await _ask(server, b"", 16 * 1024)
+                return self._welcome(data, reply, request)
+            more = await _ask(server, b"", 16 * 1024, deadline)
             data = data + more if isinstance(more, bytes) else more
         return NotOpened(Signal.FALTERED, data)
 
-    def _welcome(self, data: bytes, reply: tuple[bytes, bytes], witness: Witness) -> Opened | NotOpened:
+    def _welcome(self, data: bytes, reply: tuple[bytes, bytes], request: Request) -> Opened | NotOpened:
         kind, body = reply
         if kind == b"E":
             error = read_error(body)
             if error.sqlstate == CANNOT_CONNECT_NOW:
                 return NotOpened(Signal.NOT_READY, error.message)
-            witness(Seen(rejected=True))
+            request.witness(Seen(rejected=True))
             return Opened(to_client=data)
-        tap = _Tap(self._writer, witness)
+        tap = _Tap(request)
         first = tap(data)
         if first.tell is not None:
             first.tell()
-        if first.refuse:
-            return NotOpened(Signal.ANSWERED, "a hot standby")
-        return Opened(to_client=first.forward, tap=None if first.done else tap)
+        tap.wanted = request.at_last
+        if first.refuse and not tap.only_this_session:
+            return NotOpened(Signal.SERVED, "in another role")
+        return Opened(to_client=first.forward, tap=_refuse if first.refuse else None if first.done else tap)
+
+    async def identify(self, client: trio.SocketStream, hello: Hello) -> bytes | Cancel | Left:
+        """User and database. A client that asks for encryption is told that there is none, for encrypted it
+        would not tell them."""
+        opening = await _opening_of(client, hello)
+        while isinstance(opening, Opening) and opening.kind in _ENCRYPTION:
+            opening = await _tell_no(client, hello)
+        if isinstance(opening, Left):
+            return opening
+        if opening.kind is Kind.CANCEL:
+            return Cancel(opening.cancel_key, opening.packet)
+        if opening.kind is Kind.DIRECT_TLS:
+            return b""
+        try:
+            parameters = startup_parameters(opening.packet)
+        except Malformed as malformed:
+            return Left(str(malformed))
+        return parameters.get("user", b"") + b"\0" + parameters.get("database", b"")
 
     async def refuse(self, client: trio.SocketStream, hello: Hello, refusal: Refusal, why: str) -> None:
         opening = await _opening_of(client, hello)
@@ -125,27 +146,40 @@ class PostgresqlWire:
 
 
 class _Tap:
-    """A startup tap that tells its witness and turns a standby away."""
+    """A startup tap that tells its witness and turns a server in the wrong role away."""
 
-    def __init__(self, writer: bool, witness: Witness) -> None:
-        self._tap = StartupTap(hold_back=writer)
-        self._writer = writer
-        self._witness = witness
+    def __init__(self, request: Request) -> None:
+        self._tap = StartupTap(hold_back=request.wanted is not TargetSessionAttrs.ANY)
+        self._request = request
+        self.wanted = request.wanted
+        self.only_this_session = False
+        """The server would do for others: the read-only default is this session's own."""
 
     def __call__(self, data: bytes) -> Tapped:
         passage = self._tap.feed(data)
-        tell: Callable[[], None] | None = None
-        if passage.done:
-            role = {True: Role.STANDBY, False: Role.PRIMARY, None: Role.UNKNOWN}[passage.standby]
-            tell = partial(self._witness, Seen(passage.key, role, passage.error is not None))
-        if self._writer and passage.standby:
-            text = error_response(
-                CANNOT_CONNECT_NOW,
-                f"dbambassador: {Refusal.ROLE.value}",
-                "the listener's target_session_attrs asks for a server that takes writes",
-            )
-            return Tapped(text, True, True, tell)
-        return Tapped(passage.forward, passage.done, tell=tell)
+        if not passage.done:
+            return Tapped(passage.forward)
+        seen, wanted = (passage.standby, passage.read_only), self.wanted
+        role = told_by_session(*seen, wanted)
+        tell = partial(self._request.witness, Seen(passage.key, role, passage.error is not None))
+        if passage.welcome and not session_fits(*seen, wanted):
+            self.only_this_session = fits(role, wanted)
+            return Tapped(_refusal_of_role(role, wanted), True, True, tell)
+        return Tapped(passage.forward, True, tell=tell)
+
+
+def _refusal_of_role(role: Role, wanted: TargetSessionAttrs) -> bytes:
+    what = "this session is read-only by default" if fits(role, wanted) else f"it is a {role.value}"
+    why = f"{what}, and the listener's target_session_attrs is {wanted.value}"
+    return error_response(CANNOT_CONNECT_NOW, f"dbambassador: {Refusal.ROLE.value}", why)
+
+
+def _encrypted(request: Request, data: bytes) -> Tapped:
+    return Tapped(data, done=True, tell=partial(request.witness, Seen(encrypted=True)))
+
+
+def _refuse(_: bytes) -> Tapped:
+    return Tapped(refuse=True)
 
 
 async def _opening_of(client: trio.SocketStream, hello: Hello) -> Opening | Left:
@@ -175,9 +209,9 @@ async def _tell_no(client: trio.SocketStream, hello: Hello) -> Opening | Left:
     return await _opening_of(client, hello)
 
 
-async def _ask(server: trio.SocketStream, question: bytes, limit: int) -> bytes | str:
+async def _ask(server: trio.SocketStream, question: bytes, limit: int, deadline: float) -> bytes | str:
     """The server's next bytes, or in words why there are none."""
-    with trio.move_on_after(OPEN_TIMEOUT):
+    with trio.move_on_at(deadline):
         try:
             if question:
                 await server.send_all(question)

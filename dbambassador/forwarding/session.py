@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import trio
+from trio.socket import SocketType
 
 from dbambassador.events import (
     CancelForwarded,
@@ -17,10 +18,12 @@ from dbambassador.events import (
     SessionEnded,
     SessionOpened,
 )
+from dbambassador.forwarding.balance import Balancer
+from dbambassador.forwarding.cancels import forward
 from dbambassador.forwarding.descriptors import Descriptors
 from dbambassador.forwarding.engine import Engine, How, Link
 from dbambassador.forwarding.hold import Hold
-from dbambassador.forwarding.ledger import Lease, Ledger
+from dbambassador.forwarding.ledger import Lease, Ledger, Stage
 from dbambassador.forwarding.wire import (
     FAREWELL_TIMEOUT,
     Cancel,
@@ -29,21 +32,22 @@ from dbambassador.forwarding.wire import (
     Left,
     NotOpened,
     Opened,
+    Request,
     Seen,
     Wire,
     Witness,
 )
 from dbambassador.health.evidence import Evidence, Role, Signal, of_failed_dial
 from dbambassador.health.judge import Judge
-from dbambassador.transport.dial import Outcome, dial
-from dbambassador.values import Address, Choice
+from dbambassador.settings.schema import Balance, Database, TargetSessionAttrs
+from dbambassador.transport.dial import Outcome, dial_host
+from dbambassador.values import Address, Choice, Target
 
 MAX_FAILURES = 5
 """Failed attempts after which a client is told. A failover takes one or two; more are a server that passes
 its checks and still drops sessions, which another attempt would not cure. Attempts at a target on trial are
 not counted: they are bounded by the hold."""
-CANCEL_TIMEOUT = 10.0
-"""Seconds for the server to take a cancel request; it closes as soon as it has sent the signal."""
+LEFT_IN_OPENING = Left("closed the connection before the server answered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +56,20 @@ class Again:
 
     failed: bool = False
     """At its server; otherwise the decision it followed was overtaken."""
+    unfit: bool = False
+    """Its server is of the wrong role."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """What all sessions of one database share."""
 
-    database: str
+    database: Database
     wire: Wire
     judge: Judge
     ledger: Ledger
     hold: Hold
+    balancer: Balancer
     engine: Engine
     descriptors: Descriptors
     publish: Publish
@@ -73,6 +80,7 @@ class Session:
 
     def __init__(self, service: Service, client: trio.SocketStream) -> None:
         self._service = service
+        self._name = service.database.name
         self._client = client
         self._rejected = False
 
@@ -90,7 +98,17 @@ class Session:
                 await self._serve(hello)
 
     async def _serve(self, hello: Hello) -> None:
-        failures = 0
+        key: bytes | Cancel | Left = b""
+        if self._service.database.balance is Balance.HASH:
+            key = await self._service.wire.identify(self._client, hello)
+        if isinstance(key, bytes):
+            await self._seek(hello, key)
+        else:
+            await self._conclude(hello, key)
+
+    async def _seek(self, hello: Hello, key: bytes) -> None:
+        """Tries until there is a session, or none is to be had."""
+        failures, unfit = 0, set[Address]()
         while failures < MAX_FAILURES:
             choice = await self._service.hold.choice(self._client)
             if isinstance(choice, Left):
@@ -99,11 +117,18 @@ class Session:
             if isinstance(choice, Refusal):
                 await self._refuse(hello, choice, self._service.judge.choices.value.why)
                 return
-            result = await self._attempt(hello, choice)
+            target = self._service.balancer.pick(choice.pool, key)
+            on_trial = target.address in choice.trials
+            if on_trial and not self._service.judge.try_out(target.address):
+                await trio.lowlevel.checkpoint()
+                continue
+            result = await self._attempt(hello, choice, target)
             if not isinstance(result, Again):
                 await self._conclude(hello, result)
                 return
-            failures += result.failed and not choice.on_trial
+            failures += not on_trial and (result.failed or (result.unfit and target.address in unfit))
+            if result.unfit:
+                unfit.add(target.address)
         await self._refuse(hello, Refusal.NO_TARGET, "the server passes its checks but drops sessions")
 
     async def _conclude(self, hello: Hello, result: Cancel | Left | Denied | Refusal | None) -> None:
@@ -116,57 +141,100 @@ class Session:
         elif isinstance(result, Left):
             self._left(result)
 
-    async def _attempt(self, hello: Hello, choice: Choice) -> Again | Cancel | Left | Denied | Refusal | None:
-        """One try at the chosen address. None: there was a session, and it is over."""
-        assert choice.target is not None
-        address = choice.target.address
+    async def _attempt(
+        self, hello: Hello, choice: Choice, target: Target
+    ) -> Again | Cancel | Left | Denied | Refusal | None:
+        """One try at one of the chosen addresses. None: there was a session, and it is over."""
+        service, address = self._service, target.address
+        epoch = choice.tenures[address]
+        outcome: Again | Cancel | Left | Denied | Refusal | None = Again()
+        with service.ledger.lease(epoch, address, self._client) as lease:
+            with lease.scope:
+                await service.ledger.admission(choice.epoch)
+                if service.judge.choices.value.tenures.get(address) != epoch:
+                    return Again()
+                lease.enter(Stage.DIALLING)
+                outcome = await self._reach(hello, choice, target, lease)
+            if lease.left:
+                return LEFT_IN_OPENING
+            if lease.stage is Stage.RELAYING:
+                return None  # however it ended, the client has seen the server: it must begin anew by itself
+        return outcome
+
+    async def _reach(
+        self, hello: Hello, choice: Choice, target: Target, lease: Lease
+    ) -> Again | Cancel | Left | Denied | Refusal | None:
+        connection = await self._dial(target, choice, lease)
+        if not isinstance(connection, SocketType):
+            return connection
+        with connection:
+            lease.enter(Stage.OPENING)
+            server = trio.SocketStream(connection)
+            request = Request(
+                self._wanted(choice, lease), self._service.database.target_session_attrs, self._witness(lease)
+            )
+            opened = await self._open(hello, request, lease, server)
+            if not isinstance(opened, Opened):
+                return opened
+            lease.enter(Stage.RELAYING)
+            link = Link(
+                self._client,
+                server,
+                opened.to_server,
+                opened.to_client,
+                opened.tap,
+                lease.traffic,
+                on_server_end=partial(self._server_ended, lease),
+            )
+            await self._relay(lease, link)
+        return None
+
+    async def _dial(self, target: Target, choice: Choice, lease: Lease) -> SocketType | Again | Refusal:
         service = self._service
-        await service.ledger.admission(choice.epoch)
-        if service.judge.choices.value.epoch != choice.epoch:
-            return Again()
-        overtaken: Again | None = Again()
-        with service.ledger.lease(choice.epoch, address) as lease, lease.scope:
-            dialled = await dial(address)
-            service.publish(DialEnded(service.database, address, dialled.outcome.value, dialled.seconds))
-            if dialled.socket is None:
-                if dialled.outcome is Outcome.EXHAUSTED:
-                    service.descriptors.exhausted()
-                    return Refusal.NO_DESCRIPTORS
+        race = await dial_host(target.addresses)
+        for address, dialled in (*race.lost, (race.address, race.dialled)):
+            if dialled is None:
+                self._observe(Evidence(address, Signal.HESITATED, "its other address answered first"))
+                continue
+            service.publish(DialEnded(self._name, address, dialled.outcome.value, dialled.seconds))
+            if dialled.socket is None and dialled.outcome is not Outcome.EXHAUSTED:
                 self._observe(of_failed_dial(address, dialled, Signal.FALTERED))
-                return Again(failed=True)
-            service.descriptors.sufficed()
-            with dialled.socket:
-                server = trio.SocketStream(dialled.socket)
-                opened = await self._open(hello, lease, server)
-                if not isinstance(opened, Opened):
-                    return opened
-                overtaken = None  # evicted from here on, the client must begin anew by itself
-                link = Link(
-                    self._client,
-                    server,
-                    opened.to_server,
-                    opened.to_client,
-                    opened.tap,
-                    on_server_end=partial(self._server_ended, address),
-                )
-                await self._relay(lease, link)
-        return overtaken
+        if race.dialled.socket is None:
+            if race.dialled.outcome is Outcome.EXHAUSTED:
+                service.descriptors.exhausted()
+                return Refusal.NO_DESCRIPTORS
+            return Again(failed=True)
+        service.descriptors.sufficed()
+        if race.address != lease.address:
+            lease.move(race.address, choice.tenures[race.address])
+        return race.dialled.socket
 
     async def _open(
-        self, hello: Hello, lease: Lease, server: trio.SocketStream
+        self, hello: Hello, request: Request, lease: Lease, server: trio.SocketStream
     ) -> Opened | Again | Cancel | Left | Denied:
-        service = self._service
-        opened = await service.wire.open(self._client, server, hello, self._witness(lease))
+        opened = await self._service.wire.open(self._client, server, hello, request)
         if isinstance(opened, NotOpened):
             self._observe(Evidence(lease.address, opened.signal, opened.detail))
-            return Again(failed=opened.signal is Signal.FALTERED)
+            return Again(opened.signal is not Signal.SERVED, opened.signal is Signal.SERVED)
         if isinstance(opened, Opened) and not opened.to_server:
-            self._observe(Evidence(lease.address, Signal.ANSWERED, "takes sessions"))
+            self._observe(Evidence(lease.address, Signal.SERVED, "takes sessions"))
         return opened
+
+    def _wanted(self, choice: Choice, lease: Lease) -> TargetSessionAttrs:
+        """What this session asks of its server.
+
+        Where a standby is preferred, one whose role is not known yet is left again if it is none, as long as
+        there are others; one that is known to be none was chosen for lack of others.
+        """
+        wanted = self._service.database.target_session_attrs
+        known = self._service.judge.role(lease.address) is not Role.UNKNOWN
+        if wanted is TargetSessionAttrs.PREFER_STANDBY and len(choice.pool) > 1 and not known:
+            return TargetSessionAttrs.STANDBY
+        return wanted
 
     async def _relay(self, lease: Lease, link: Link) -> None:
         service, address, started = self._service, lease.address, trio.current_time()
-        service.publish(SessionOpened(service.database, address))
+        service.publish(SessionOpened(self._name, address))
         how: How | None = None
         try:
             how = await service.engine.relay(link)
@@ -174,61 +242,53 @@ class Session:
             traffic = link.traffic
             service.publish(
                 SessionEnded(
-                    service.database,
+                    self._name,
                     address,
-                    how.value if how is not None else "cut",
+                    how.value if how is not None else lease.fate,
                     trio.current_time() - started,
                     traffic.to_server,
                     traffic.to_client,
                 )
             )
 
-    def _server_ended(self, address: Address) -> None:
+    def _server_ended(self, lease: Lease) -> None:
         if not self._rejected:
-            self._observe(Evidence(address, Signal.SESSION_BROKE, "it ended a session"))
+            self._observe(Evidence(lease.address, Signal.SESSION_BROKE, "it ended a session"))
 
     def _witness(self, lease: Lease) -> Witness:
         def witness(seen: Seen) -> None:
             self._rejected = seen.rejected
             if seen.key is not None:
                 self._service.ledger.keep_key(lease, seen.key)
-            if seen.role is not Role.UNKNOWN:
-                self._observe(Evidence(lease.address, Signal.ANSWERED, "takes sessions", seen.role))
+            if seen.role is not Role.UNKNOWN or seen.encrypted:
+                self._observe(
+                    Evidence(
+                        lease.address, Signal.SERVED, "takes sessions", seen.role, role_hidden=seen.encrypted
+                    )
+                )
 
         return witness
 
     async def _cancel(self, cancel: Cancel) -> None:
-        """Forwards a cancel request to the server that gave its key, and closes when that server did."""
-        service = self._service
-        address = service.ledger.address_of(cancel.key) or self._current_address()
-        service.publish(CancelForwarded(service.database, address is not None))
-        if address is None:
-            return
-        with trio.move_on_after(CANCEL_TIMEOUT):
-            dialled = await dial(address)
-            if dialled.socket is None:
-                return
-            async with trio.SocketStream(dialled.socket) as server:
-                try:
-                    await server.send_all(cancel.packet)
-                    await server.receive_some(1)
-                except trio.BrokenResourceError:
-                    pass
+        """Forwards a cancel request to the server that gave its key, and closes when that server did.
 
-    def _current_address(self) -> Address | None:
-        """For a key that nobody saw, because the session is encrypted end to end."""
-        target = self._service.judge.choices.value.target
-        return target.address if target else None
+        A key that nobody saw belongs to a session that is encrypted end to end, at any of the addresses.
+        """
+        service = self._service
+        address = service.ledger.address_of(cancel.key)
+        addresses = (address,) if address else tuple(service.judge.choices.value.tenures)
+        service.publish(CancelForwarded(self._name, bool(addresses)))
+        await forward(cancel, addresses)
 
     async def _refuse(self, hello: Hello, refusal: Refusal, why: str) -> None:
-        self._service.publish(ClientRefused(self._service.database, refusal, why))
+        self._service.publish(ClientRefused(self._name, refusal, why))
         with trio.CancelScope() as last_words:
             if refusal is Refusal.DRAINING:  # the end of the process waits for them
                 last_words.shield, last_words.deadline = True, trio.current_time() + FAREWELL_TIMEOUT
             await self._service.wire.refuse(self._client, hello, refusal, why)
 
     def _left(self, left: Left) -> None:
-        self._service.publish(ClientLeft(self._service.database, left.reason))
+        self._service.publish(ClientLeft(self._name, left.reason))
 
     def _observe(self, evidence: Evidence | None) -> None:
         if evidence is not None:

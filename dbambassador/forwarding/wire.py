@@ -11,6 +11,7 @@ import trio
 from dbambassador.events import Refusal
 from dbambassador.forwarding.engine import Tap
 from dbambassador.health.evidence import Role, Signal
+from dbambassador.settings.schema import TargetSessionAttrs
 from dbambassador.transport.dial import broken
 
 PREAMBLE_TIMEOUT = 60.0
@@ -52,6 +53,8 @@ class Seen:
 
     key: bytes | None = None
     role: Role = Role.UNKNOWN
+    encrypted: bool = False
+    """The server took a session that is encrypted end to end: nothing else of it will be seen."""
     rejected: bool = False
     """The server answered with an error of its own: that it then closes is no sign of trouble."""
 
@@ -84,6 +87,16 @@ Witness = Callable[[Seen], None]
 """Told by a tap what it saw."""
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a session asks of the server that it is opened with."""
+
+    wanted: TargetSessionAttrs
+    at_last: TargetSessionAttrs
+    """What it must have even once the client has heard the server, and no other one can be tried."""
+    witness: Witness
+
+
 class Wire(Protocol):
     """One protocol's part in a session."""
 
@@ -92,9 +105,13 @@ class Wire(Protocol):
         ...
 
     async def open(
-        self, client: trio.SocketStream, server: trio.SocketStream, hello: Hello, witness: Witness
+        self, client: trio.SocketStream, server: trio.SocketStream, hello: Hello, request: Request
     ) -> Opened | NotOpened | Cancel | Left | Denied:
         """Begins the session with the server, up to its first word."""
+        ...
+
+    async def identify(self, client: trio.SocketStream, hello: Hello) -> bytes | Cancel | Left:
+        """What `balance: hash` goes by; empty where the protocol does not tell before a server is chosen."""
         ...
 
     async def refuse(self, client: trio.SocketStream, hello: Hello, refusal: Refusal, why: str) -> None:
@@ -109,9 +126,12 @@ class TcpWire:
         return Hello()
 
     async def open(
-        self, client: trio.SocketStream, server: trio.SocketStream, hello: Hello, witness: Witness
+        self, client: trio.SocketStream, server: trio.SocketStream, hello: Hello, request: Request
     ) -> Opened | NotOpened | Cancel | Left | Denied:
         return Opened()
+
+    async def identify(self, client: trio.SocketStream, hello: Hello) -> bytes | Cancel | Left:
+        return b""
 
     async def refuse(self, client: trio.SocketStream, hello: Hello, refusal: Refusal, why: str) -> None:
         return

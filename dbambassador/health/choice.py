@@ -1,39 +1,38 @@
-"""The choice of an address: decided each time from the whole present situation. Pure.
+"""The choice of addresses: decided each time from the whole present situation. Pure.
 
-A writer has one active address. It is kept while it is usable; it is left when it failed, when it turned out
-to be a standby, or when two answers of the DNS, the second past the cache, no longer name it and another
-address passed its check.
+Without `balance` one host has all sessions. It is kept while it is usable; it is left when it failed, when it
+turned out to have the wrong role, or when two answers of the DNS, the second past the cache, omit it and
+another one passed its check.
+
+With `balance` all usable hosts of the best rank share new sessions. One that DNS no longer names gets none
+and keeps those it has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
-from dbambassador.health.evidence import Role
-from dbambassador.health.states import Record, State
-from dbambassador.settings.schema import Database, TargetSessionAttrs
+from dbambassador.health.candidates import (
+    Situation,
+    better_to_come,
+    candidates,
+    in_doubt,
+    is_second_best,
+    must_end,
+    on_trial,
+    trial_ends_at,
+    unchecked,
+    usable_part,
+    why_none,
+)
 from dbambassador.values import Address, Choice, Target, Targets
 
-PREFERENCE_DELAY = 0.25
-"""Seconds that an address in use for the first time waits for the check of one that comes before it.
-
-As RFC 8305 (5) waits between attempts; without it the faster answer would decide, not the order."""
 SETTLE_LIMIT = 3.0
 """Seconds that a decision waits at most for a fresh lookup and first checks before clients may be refused.
 
 A nameserver that does not answer must not make `hold: 0s` mean half a minute."""
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """All that a decision depends on."""
-
-    database: Database
-    targets: Targets
-    records: Mapping[Address, Record]
-    now: float
-    """On trio's clock, as all times here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +43,16 @@ class Standing:
     lost_at: float | None
     """Since when no address is usable but on trial; None while one is."""
     active: Target | None = None
-    """Whose sessions are alive: the chosen one, or the last one while it takes no new sessions."""
+    """Without balance: whose sessions are alive, be it the chosen host or one that takes no new ones."""
     omitted_at: float | None = None
-    """When the question was put whose answer first omitted the active address."""
+    """When the question was put whose answer first omitted the active host."""
 
 
 def choose(before: Standing, situation: Situation) -> Standing:
     """The standing after this situation."""
-    standing = _note_omission(before, situation.targets)
-    active = standing.active
-    candidates = _candidates(situation)
-    if (
-        active is not None
-        and _may_serve(active, situation)
-        and not _dismissed(standing, situation, candidates)
-    ):
-        return _serve(standing, active, situation)
-    if candidates and not _better_to_come(candidates[0], situation):
-        return _serve(standing, candidates[0], situation)
-    return _without(standing, situation)
+    if situation.database.balance is not None:
+        return _choose_pool(before, situation)
+    return _choose_one(before, situation)
 
 
 def wants_answer(standing: Standing, targets: Targets) -> bool:
@@ -71,99 +61,124 @@ def wants_answer(standing: Standing, targets: Targets) -> bool:
     return standing.choice.target is None or unconfirmed
 
 
+def _choose_one(before: Standing, situation: Situation) -> Standing:
+    standing = _note_omission(before, situation.targets)
+    active, omitted = standing.active, standing.omitted_at is not None
+    usable = candidates(situation)
+    dismissed = _dismissed(standing, situation, usable)
+    same = next((host for host in usable if active is not None and _same_host(host, active)), None)
+    if active is not None and not dismissed:
+        # Until an omission is certain, what the answer names instead waits as well.
+        present = usable_part(active, situation) if omitted else same
+        if present is not None:
+            return _serve_one(standing, present, situation, _kept(standing.choice.tenures, situation))
+        if in_doubt(active, situation):
+            return _without(standing, situation)
+    best = same or next(iter(usable), None)
+    if best is None or better_to_come(best, situation, in_order=True):
+        return _without(standing, situation)
+    kept = _kept(standing.choice.tenures, situation) if same is not None else {}
+    named = {address: since for address, since in kept.items() if address in situation.targets.addresses}
+    return _serve_one(standing, best, situation, named)
+
+
 def _note_omission(standing: Standing, targets: Targets) -> Standing:
-    if standing.active is None or targets.stale or standing.active.address in targets.addresses:
+    """An answer omits the host if it lacks one of the addresses that have sessions."""
+    named = standing.choice.tenures.keys() <= set(targets.addresses)
+    if standing.active is None or targets.stale or named:
         return replace(standing, omitted_at=None)
     if standing.omitted_at is None:
         return replace(standing, omitted_at=targets.asked_at)
     return standing
 
 
-def _dismissed(standing: Standing, situation: Situation, candidates: list[Target]) -> bool:
-    """Two answers omit the active address, and another may serve, or the name leads nowhere."""
+def _dismissed(standing: Standing, situation: Situation, usable: list[Target]) -> bool:
+    """Two answers omit the active host, and another may serve, or the name leads nowhere."""
     if standing.omitted_at is None or situation.targets.asked_at <= standing.omitted_at:
         return False
-    return bool(candidates) or not situation.targets.targets
+    return bool(usable) or not situation.targets.targets
 
 
-def _may_serve(target: Target, situation: Situation) -> bool:
-    record = situation.records.get(target.address)
-    return record is not None and record.usable and _has_role(record, situation.database)
+def _same_host(one: Target, other: Target) -> bool:
+    return not set(one.addresses).isdisjoint(other.addresses)
 
 
-def _has_role(record: Record, database: Database) -> bool:
-    return database.target_session_attrs is TargetSessionAttrs.ANY or record.role is not Role.STANDBY
+def _serve_one(
+    standing: Standing, target: Target, situation: Situation, kept: dict[Address, int]
+) -> Standing:
+    choice = _serving(standing.choice, kept, (target,), situation)
+    lost_at = standing.lost_at if choice.on_trial else None
+    return Standing(choice, lost_at, target, standing.omitted_at if kept else None)
 
 
-def _candidates(situation: Situation) -> list[Target]:
-    """Usable targets, best first: by priority, one on trial last, else in the order of discovery."""
-    usable = [target for target in situation.targets.targets if _may_serve(target, situation)]
-    return sorted(usable, key=lambda target: (_on_trial(target, situation), target.priority))
+def _choose_pool(before: Standing, situation: Situation) -> Standing:
+    usable = candidates(situation)
+    if usable and better_to_come(usable[0], situation, in_order=False):
+        return _without(before, situation)
+    if not usable and situation.targets.targets:
+        # The answer names only what is of no use yet: who served until now goes on meanwhile.
+        usable = [part for host in before.choice.pool if (part := usable_part(host, situation)) is not None]
+    if not usable:
+        return _without(before, situation)
+    kept = _kept(before.choice.tenures, situation)
+    choice = _serving(before.choice, kept, _best_rank(usable, situation), situation)
+    return Standing(choice, before.lost_at if choice.on_trial else None)
 
 
-def _on_trial(target: Target, situation: Situation) -> bool:
-    """True where only the next session can tell whether the target is of use."""
-    record = situation.records[target.address]
-    writer = situation.database.target_session_attrs is not TargetSessionAttrs.ANY
-    return record.state is State.HALF_OPEN or (writer and record.role_outdated)
+def _best_rank(usable: list[Target], situation: Situation) -> tuple[Target, ...]:
+    """Those of the first one's role class and priority; of them those in our zone, if it has a sound one."""
+
+    def rank(target: Target) -> tuple[bool, int]:
+        return is_second_best(target, situation), target.priority
+
+    first = next((each for each in usable if not on_trial(each.address, situation)), usable[0])
+    equals = [target for target in usable if rank(target) == rank(first)]
+    zone = situation.database.zone
+    near = [target for target in equals if zone and target.zone == zone]
+    sound = [target for target in near if not on_trial(target.address, situation)]
+    order = {target.address: place for place, target in enumerate(situation.targets.targets)}
+    return tuple(sorted(near if sound else equals, key=lambda each: order.get(each.address, len(order))))
 
 
-def _better_to_come(best: Target, situation: Situation) -> bool:
-    """True while an address that would be preferred is still in its first check."""
-    for target in sorted(situation.targets.targets, key=lambda target: target.priority):
-        if target.address == best.address:
-            return False
-        record = situation.records.get(target.address)
-        if record is None or (record.state is State.NEW and situation.now < record.since + PREFERENCE_DELAY):
-            return True
-    return False
+def _kept(tenures: Mapping[Address, int], situation: Situation) -> dict[Address, int]:
+    return {address: since for address, since in tenures.items() if not must_end(address, situation)}
 
 
-def _serve(standing: Standing, target: Target, situation: Situation) -> Standing:
-    same = standing.active is not None and standing.active.address == target.address
-    epoch = standing.choice.epoch if same else standing.choice.epoch + 1
-    record = situation.records[target.address]
-    why = f"{target.address} is {record.state.value}"
-    on_trial = _on_trial(target, situation)
-    choice = Choice(epoch, target, True, 0.0, why, on_trial)
-    lost_at = standing.lost_at if on_trial else None
-    return Standing(choice, lost_at, target, standing.omitted_at if same else None)
+def _serving(
+    before: Choice, kept: dict[Address, int], pool: tuple[Target, ...], situation: Situation
+) -> Choice:
+    serving = [address for target in pool for address in target.addresses]
+    epoch, tenures = _tenures(before, kept, serving)
+    trials = frozenset(address for address in serving if on_trial(address, situation))
+    return Choice(epoch, pool, tenures, True, 0.0, _why(pool, situation), trials)
+
+
+def _tenures(
+    before: Choice, kept: Mapping[Address, int], beginning: Iterable[Address]
+) -> tuple[int, Mapping[Address, int]]:
+    """The epoch and tenures, once those kept go on and these begin."""
+    tenures = {**dict.fromkeys(beginning, before.epoch + 1), **kept}
+    if tenures == dict(before.tenures):
+        return before.epoch, before.tenures
+    return before.epoch + 1, MappingProxyType(tenures)
+
+
+def _why(pool: tuple[Target, ...], situation: Situation) -> str:
+    if situation.database.balance is None:
+        return f"{pool[0].address} is {situation.records[pool[0].address].state.value}"
+    known = len(situation.targets.targets)
+    return f"{len(pool)} of {known} {'addresses' if known > 1 else 'address'}"
 
 
 def _without(standing: Standing, situation: Situation) -> Standing:
-    active, epoch = standing.active, standing.choice.epoch
-    if active is not None and _sessions_must_end(active, situation):
-        active, epoch = None, epoch + 1
+    epoch, tenures = _tenures(standing.choice, _kept(standing.choice.tenures, situation), ())
+    active = standing.active
+    if active is not None and tenures.keys().isdisjoint(active.addresses):
+        active = None
     lost_at = situation.now if standing.lost_at is None else standing.lost_at
     settled = situation.now >= lost_at + SETTLE_LIMIT or (
-        situation.targets.asked_at >= lost_at and not _unchecked(situation)
+        situation.targets.asked_at >= lost_at and not unchecked(situation)
     )
-    choice = Choice(epoch, None, settled, lost_at + situation.database.hold, _why_none(situation))
+    held_until = max(lost_at + situation.database.hold, trial_ends_at(situation))
+    choice = Choice(epoch, (), tenures, settled, held_until, why_none(situation))
     return Standing(choice, lost_at, active, standing.omitted_at if active else None)
-
-
-def _sessions_must_end(active: Target, situation: Situation) -> bool:
-    record = situation.records.get(active.address)
-    return record is None or record.state is State.DOWN or not _has_role(record, situation.database)
-
-
-def _unchecked(situation: Situation) -> bool:
-    records = [situation.records.get(target.address) for target in situation.targets.targets]
-    return any(record is None or record.state is State.NEW for record in records)
-
-
-def _why_none(situation: Situation) -> str:
-    if not situation.targets.targets:
-        return situation.targets.failure or "not resolved yet"
-    return "; ".join(
-        _why_not(target.address, situation.records.get(target.address), situation.database)
-        for target in situation.targets.targets[:4]
-    )
-
-
-def _why_not(address: Address, record: Record | None, database: Database) -> str:
-    if record is None:
-        return f"{address}: not checked yet"
-    if not _has_role(record, database):
-        return f"{address}: a hot standby"
-    return f"{address}: {record.why}"

@@ -2,50 +2,69 @@
 
 from __future__ import annotations
 
-import random
+from collections.abc import Callable
+from dataclasses import replace
 
 import trio
 
 from dbambassador.discovery.refresher import Refresher
-from dbambassador.events import AddressChanged, CheckBlocked, ChoiceChanged, ProbeEnded, Publish
-from dbambassador.health.choice import PREFERENCE_DELAY, Situation, Standing, choose, wants_answer
+from dbambassador.events import (
+    AddressChanged,
+    CheckBlocked,
+    CheckDenied,
+    CheckRestored,
+    ChoiceChanged,
+    ProbeEnded,
+    Publish,
+    RoleChanged,
+)
+from dbambassador.health import schedule
+from dbambassador.health.candidates import PREFERENCE_DELAY, TRIAL_LIMIT, Situation, has_role
+from dbambassador.health.choice import Standing, choose, wants_answer
 from dbambassador.health.evidence import Evidence, Role, Signal
 from dbambassador.health.probes import Blocked, probe
-from dbambassador.health.states import DOUBTFUL, Record, State, after, without_role
+from dbambassador.health.states import Record, State, after, without_role
 from dbambassador.latest import Latest
-from dbambassador.settings.schema import Check, Database
-from dbambassador.values import Address, Choice
+from dbambassador.settings.schema import Database
+from dbambassador.values import Address, Choice, Target
 
-FAST_INTERVAL = 0.2
-"""Seconds between checks of an address in doubt."""
-FAST_FOR = 5.0
-"""Seconds for which doubt is checked that often."""
-DOUBT_INTERVAL = 1.0
-"""Seconds between checks of an address that is doubted only because sessions end there."""
-DOWN_INTERVAL = 1.0
-"""Seconds between checks after that, and until an unchecked address is tried by a session again."""
-INTERVAL = 30.0
-"""Seconds between checks of an address that is well, ± 20 % so that many ambassadors spread out."""
-ROLE_RECHECK = 1.0
-"""Seconds after which a standby may have been promoted: without credentials only a session can tell."""
+SETTLING_PERIOD = 0.2
+"""Seconds between looks at a decision that waits for the clock."""
+MOST_TOLD_OF = 256
+"""Addresses of a pool that are remembered as told of: four times the most that it has."""
 
 
 class Judge:
-    """Decides which address of one database may be used.
+    """Decides which addresses of one database may be used.
 
     `observe` takes evidence at any time and is synchronous: when it returns, `choices` holds the decision
     that follows from it.
     """
 
-    def __init__(self, database: Database, refresher: Refresher, publish: Publish) -> None:
+    def __init__(
+        self,
+        database: Database,
+        refresher: Refresher,
+        sessions: Callable[[Address], int],
+        publish: Publish,
+    ) -> None:
+        """`sessions`: how many an address has now."""
         self._database = database
+        self._check = database.check
         self._refresher = refresher
+        self._sessions = sessions
         self._publish = publish
         self._records: dict[Address, Record] = {}
         self._due: dict[Address, float] = {}
         self._checked_at: dict[Address, float] = {}
         self._checking: set[Address] = set()
-        self._unchecked: set[Address] = set()
+        self._blocked: set[Address] = set()
+        self._denied: set[Address] = set()
+        self._roles: dict[Address, Role] = {}
+        """As last told, however long ago."""
+        self._told: tuple[object, ...] = ()
+        self._told_of: set[Address] = set()
+        self._told_pool: tuple[Target, ...] = ()
         self._wake = trio.Event()
         now = trio.current_time()
         self._standing = Standing(Choice(held_until=now + database.hold), lost_at=now)
@@ -55,6 +74,16 @@ class Judge:
     def records(self) -> tuple[Record, ...]:
         """What is known of each address, for people."""
         return tuple(self._records.values())
+
+    def role(self, address: Address) -> Role:
+        """What is known of the address's role."""
+        record = self._records.get(address)
+        return record.role if record is not None else Role.UNKNOWN
+
+    def answered_since(self, address: Address, moment: float) -> bool:
+        """Whether the address answered a check or a session after this moment."""
+        record = self._records.get(address)
+        return record is not None and record.answered_at > moment
 
     async def run(self) -> None:
         """Judges for ever."""
@@ -68,62 +97,120 @@ class Judge:
         before = self._records.get(evidence.address)
         if before is None:
             return
+        if evidence.signal is Signal.SERVED:
+            self._blocked.discard(evidence.address)  # whoever gets sessions is not locked out any more
         now = trio.current_time()
-        record = after(before, evidence, now)
+        record = after(before, evidence, now, self._check)
         if record == before:
             return
         self._records[evidence.address] = record
         if record.state is not before.state:
-            self._due[record.address] = self._first_due(evidence, now)
+            checked_at = self._checked_at.get(record.address, 0.0)
+            self._due[record.address] = (
+                schedule.after_change(evidence, record, checked_at, now, self._check)
+                if self._is_checked(record.address)
+                else schedule.retry(record, now, self._check)
+            )
             self._publish(
                 AddressChanged(
                     self._database.name, record.address, before.state.value, record.state.value, record.why
                 )
             )
+        self._note_role(record)
+        if (record.state, record.role, record.tried_at) != (before.state, before.role, before.tried_at):
+            self._decide()
+            self._wake.set()
+
+    def why_closed(self, address: Address) -> str:
+        """Why the sessions of an address had to end."""
+        record, choice = self._records.get(address), self._standing.choice
+        if record is not None and record.state is State.DOWN:
+            return record.why
+        if record is not None and not has_role(record, self._database):
+            return f"{record.role.value}, not {self._database.target_session_attrs.value}"
+        if choice.target is None:
+            return "it failed"
+        return f"{choice.target.address} takes its place"
+
+    def try_out(self, address: Address) -> bool:
+        """Asks to be the session that tries an address on trial; false if another one does already."""
+        record, now = self._records.get(address), trio.current_time()
+        if record is None or now < record.tried_at + TRIAL_LIMIT:
+            return False
+        self._records[address] = replace(record, tried_at=now)
         self._decide()
         self._wake.set()
-
-    def _first_due(self, evidence: Evidence, now: float) -> float:
-        """When an address that changed its state is checked.
-
-        At once on the word of a session that could not be opened. One that broke was perhaps only taking
-        its leave, which servers do before their clients: that is checked no more than once a second.
-        """
-        address = evidence.address
-        if evidence.signal is Signal.ANSWERED:
-            return now + _calm_interval()
-        if not self._is_checked(address):
-            return now + DOWN_INTERVAL
-        if evidence.signal is Signal.SESSION_BROKE:
-            return max(now, self._checked_at.get(address, 0.0) + DOUBT_INTERVAL)
-        return now if evidence.signal is Signal.FALTERED else now + FAST_INTERVAL
+        return True
 
     async def _follow_targets(self) -> None:
         async for targets in self._refresher.targets.values():
-            active = self._standing.active
-            kept = dict.fromkeys((*targets.addresses, *((active.address,) if active else ())))
             now = trio.current_time()
+            kept = dict.fromkeys((*targets.addresses, *self._leaving()))
             self._records = {
                 address: self._records.get(address) or Record(address, since=now) for address in kept
             }
             self._due = {address: self._due.get(address, now) for address in self._records}
             self._checked_at = {a: at for a, at in self._checked_at.items() if a in self._records}
-            self._unchecked &= kept.keys()
+            self._blocked &= kept.keys()
+            self._denied &= kept.keys()
+            self._roles = {address: role for address, role in self._roles.items() if address in kept}
+            if len(self._told_of) > MOST_TOLD_OF:
+                self._told_of.clear()
             self._decide()
             self._wake.set()
 
-    def _decide(self) -> None:
-        before = self._standing.choice
-        situation = Situation(
-            self._database, self._refresher.targets.value, self._records, trio.current_time()
-        )
-        self._standing = choose(self._standing, situation)
+    def _leaving(self) -> list[Address]:
+        """Addresses that are of interest even if the DNS does not name them."""
         choice = self._standing.choice
-        if choice != before:
+        serving = {address for target in choice.pool for address in target.addresses}
+        return [
+            address
+            for address in choice.tenures
+            if self._database.balance is None or address in serving or self._sessions(address)
+        ]
+
+    def _decide(self) -> None:
+        before, now = self._standing, trio.current_time()
+        situation = Situation(self._database, self._refresher.targets.value, self._records, now)
+        self._standing = choose(before, situation)
+        choice = self._standing.choice
+        if choice != before.choice:
             self.choices.publish(choice)
-            if (choice.epoch, choice.target, choice.settled) != (before.epoch, before.target, before.settled):
-                self._publish(ChoiceChanged(self._database.name, choice))
+            self._tell(choice)
+        if self._standing.lost_at is not None and before.lost_at is None:
+            self._hurry(now)
         self._refresher.seek(urgent=wants_answer(self._standing, situation.targets))
+
+    def _tell(self, choice: Choice) -> None:
+        """Publishes what is worth a line in the log. A trial that fails, as most do, leaves all as it was."""
+        if choice.on_trial and not self._told_pool:
+            return
+        addresses = {target.address for target in choice.pool}
+        balanced = self._database.balance is not None
+        if balanced and addresses and self._told_pool and addresses <= self._told_of:
+            return  # those of a pool come and go, and one that fails has a line of its own
+        news = (choice.epoch if choice.pool else None, choice.pool, choice.settled)
+        if news != self._told:
+            self._told, self._told_pool = news, choice.pool
+            self._told_of |= addresses
+            self._publish(ChoiceChanged(self._database.name, choice))
+
+    def _note_role(self, record: Record) -> None:
+        if record.role is Role.UNKNOWN:
+            return
+        before = self._roles.get(record.address, record.role)
+        self._roles[record.address] = record.role
+        if record.role is not before:
+            self._publish(RoleChanged(self._database.name, record.address, before.value, record.role.value))
+
+    def _hurry(self, now: float) -> None:
+        """The last usable address was lost: what was well until now may be of use in another role."""
+        if not self._check.tells_role:
+            return
+        for address, record in self._records.items():
+            if record.state is State.UP:
+                next_check = max(now, self._checked_at.get(address, 0.0) + self._check.fast_interval)
+                self._due[address] = min(self._due[address], next_check)
 
     async def _tend(self, nursery: trio.Nursery) -> None:
         """Starts checks when they are due, and lets time pass for roles and decisions."""
@@ -132,47 +219,58 @@ class Judge:
             now = trio.current_time()
             for record in self.records:
                 self._tend_record(record, now, nursery)
-            if self._standing.choice.target is None:
-                self._decide()
+            self._decide()
             with trio.move_on_at(self._next_due(now)):
                 await self._wake.wait()
 
     def _tend_record(self, record: Record, now: float, nursery: trio.Nursery) -> None:
         address = record.address
-        if record.role is Role.STANDBY and now >= record.role_seen_at + ROLE_RECHECK:
+        if self._is_unfit(record) and now >= self._role_due(record):
             self._records[address] = without_role(record)
             self._decide()
         if now < self._due[address] or address in self._checking:
             return
-        if self._is_checked(address):
-            self._checking.add(address)
-            nursery.start_soon(self._check, address, name=f"{self._database.name}: check {address}")
-        elif record.usable:
-            self._due[address] = now + INTERVAL
+        if record.state is State.OPEN or not self._is_checked(address):
+            self._retry(record, now)
         else:
-            self._due[address] = now + DOWN_INTERVAL
-            self.observe(Evidence(address, Signal.RETRY_DUE, "to be tried by the next session"))
+            self._checking.add(address)
+            nursery.start_soon(self._probe, address, name=f"{self._database.name}: check {address}")
+
+    def _retry(self, record: Record, now: float) -> None:
+        if record.usable:
+            self._due[record.address] = now + self._check.interval
+        else:
+            self._due[record.address] = schedule.retry(record, now, self._check)
+            self.observe(Evidence(record.address, Signal.RETRY_DUE, "to be tried by the next session"))
 
     def _is_checked(self, address: Address) -> bool:
-        return self._database.check is Check.PROTOCOL and address not in self._unchecked
+        return not self._check.passive and address not in self._blocked
+
+    def _is_unfit(self, record: Record) -> bool:
+        """Of the wrong role, and no check will tell when that is over."""
+        told = self._check.tells_role and record.address not in self._denied
+        return not told and not has_role(record, self._database)
+
+    def _role_due(self, record: Record) -> float:
+        return schedule.role_due(record, self._standing.lost_at, self._check)
 
     def _next_due(self, now: float) -> float:
         times = [due for address, due in self._due.items() if address not in self._checking]
-        times += [
-            record.role_seen_at + ROLE_RECHECK for record in self.records if record.role is Role.STANDBY
-        ]
-        if not self._standing.choice.settled:
-            times.append(now + FAST_INTERVAL)
+        times += [self._role_due(record) for record in self.records if self._is_unfit(record)]
+        choice = self._standing.choice
+        if not choice.settled:
+            times.append(now + SETTLING_PERIOD)
         preferred = [record.since + PREFERENCE_DELAY for record in self.records if record.state is State.NEW]
-        times += [time for time in preferred if time > now]
-        return min(times, default=now + INTERVAL)
+        trials = [record.tried_at + TRIAL_LIMIT for record in self.records]
+        times += [time for time in (*preferred, *trials) if time > now]
+        return min(times, default=now + self._check.interval)
 
-    async def _check(self, address: Address) -> None:
+    async def _probe(self, address: Address) -> None:
         started = self._checked_at[address] = trio.current_time()
         try:
-            evidence = await probe(self._database.protocol, address)
+            evidence = await probe(self._database, address, denied=address in self._denied)
         except Blocked as blocked:
-            self._unchecked.add(address)
+            self._blocked.add(address)
             self._publish(CheckBlocked(self._database.name, address, str(blocked)))
             evidence = Evidence(address, Signal.FAILED, str(blocked))
         finally:
@@ -180,19 +278,19 @@ class Judge:
         now = trio.current_time()
         if evidence is not None:
             self._publish(ProbeEnded(self._database.name, address, evidence.signal.value, now - started))
+            self._note_denial(evidence)
             self.observe(evidence)
         record = self._records.get(address)
-        if record is not None:
-            self._due[address] = now + _interval(record, now)
+        if record is not None and record.state is not State.OPEN:
+            self._due[address] = schedule.after_check(record, self._standing.lost_at, now, self._check)
         self._wake.set()
 
-
-def _interval(record: Record, now: float) -> float:
-    """Seconds until the next check."""
-    if record.state not in DOUBTFUL:
-        return _calm_interval()
-    return FAST_INTERVAL if now - record.since < FAST_FOR else DOWN_INTERVAL
-
-
-def _calm_interval() -> float:
-    return INTERVAL * random.uniform(0.8, 1.2)
+    def _note_denial(self, evidence: Evidence) -> None:
+        """Tells a person once that the check's credentials are of no use."""
+        if not evidence.denied:
+            if evidence.signal is Signal.ANSWERED and evidence.address in self._denied:
+                self._denied.discard(evidence.address)
+                self._publish(CheckRestored(self._database.name, evidence.address))
+        elif evidence.address not in self._denied:
+            self._denied.add(evidence.address)
+            self._publish(CheckDenied(self._database.name, evidence.address, evidence.detail))

@@ -1,124 +1,88 @@
-"""Checks of one address without credentials, each speaking its protocol in full.
-
-A bare connect proves only that the kernel's backlog lives, and to MySQL it is an aborted handshake, of which
-100 in a row block this host. What the servers log of these checks: PostgreSQL nothing with SCRAM or md5, one
-"role does not exist" with trust; MySQL one access-denied warning at log_error_verbosity 3.
-"""
+"""One check of one address, as its database's settings have it."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import trio
 
-from dbambassador.health.evidence import Evidence, Signal, of_failed_dial
-from dbambassador.protocols import mysql, postgresql
-from dbambassador.protocols.malformed import Malformed
-from dbambassador.settings.schema import Protocol
-from dbambassador.transport.dial import Outcome, broken, dial
+from dbambassador.health.evidence import Evidence, Signal, of_denied_login
+from dbambassador.health.handshakes import Blocked, shake_hands
+from dbambassador.health.http_check import ask_beside
+from dbambassador.settings.schema import Database, Login, Protocol
 from dbambassador.values import Address
 
+__all__ = ["PROBE_TIMEOUT", "Blocked", "probe"]
+
 PROBE_TIMEOUT = 2.0
-"""Seconds for a whole check: four round trips of 200 ms and a loaded server's fork."""
+"""Seconds for a whole check: eight round trips of 200 ms (TCP, TLS, SCRAM, a query), and a loaded server's
+fork."""
 
-PROBE_USER = "dbambassador_probe"
-"""A user that need not exist, and never an application's: its failed logins may be counted."""
+LOGIN_TIMEOUT = 1.3
+"""Seconds of them for a login where the last one was denied: servers make those wait who come again."""
 
-_ANSWERED, _NOT_READY, _FAILED = Signal.ANSWERED, Signal.NOT_READY, Signal.FAILED
+_LogIn = Callable[[Login, Address], Awaitable[Evidence | None]]
+
+_logins: dict[Protocol, _LogIn] = {}
+"""Those whose driver is imported."""
 
 
-class Blocked(Exception):
-    """The server refuses this host as such (MySQL 1129, 1130): another check would not help."""
-
-
-async def probe(protocol: Protocol, address: Address) -> Evidence | None:
+async def probe(database: Database, address: Address, *, denied: bool = False) -> Evidence | None:
     """Checks an address once.
+
+    Args:
+      denied: it denied the last login.
 
     Returns: the evidence; None if this host's own lack of resources prevented the check.
 
     Raises:
       Blocked: the server refuses this host; the message is the server's.
     """
-    evidence = Evidence(address, Signal.SILENT, f"no answer in {PROBE_TIMEOUT:g} s")
+    check, protocol = database.check, database.protocol
+    if check.login is not None and protocol not in _logins:
+        # A driver's import takes seconds at a tenth of a CPU: no part of any check, and not on this thread.
+        _logins[protocol] = await trio.to_thread.run_sync(_IMPORTS[protocol])
+    evidence: Evidence | None = Evidence(address, Signal.SILENT, f"no answer in {PROBE_TIMEOUT:g} s")
     with trio.move_on_after(PROBE_TIMEOUT):
-        dialled = await dial(address, PROBE_TIMEOUT)
-        if dialled.socket is None:
-            silent = dialled.outcome is Outcome.TIMED_OUT
-            return of_failed_dial(address, dialled, Signal.SILENT if silent else _FAILED)
-        async with trio.SocketStream(dialled.socket) as connection:
-            try:
-                signal, detail = await _CONVERSATIONS[protocol](connection)
-            except trio.BrokenResourceError as error:
-                signal, detail = _FAILED, broken(error)
-            except Malformed as error:
-                signal, detail = _FAILED, str(error)
-            evidence = Evidence(address, signal, detail)
+        if check.login is not None:
+            evidence = await _as_user(protocol, check.login, address, denied)
+        elif check.http is not None:
+            evidence = await ask_beside(check.http, database.target_session_attrs, address)
+        else:
+            evidence = await shake_hands(protocol, address)
     return evidence
 
 
-async def _ask_postgresql(connection: trio.SocketStream) -> tuple[Signal, str]:
-    """57P03 is raised before authentication, so any other answer means that sessions are taken.
+async def _as_user(protocol: Protocol, login: Login, address: Address, denied: bool) -> Evidence | None:
+    """With a login, whose failure alone condemns no server.
 
-    As libpq's PQping; https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PQPINGPARAMS
+    Those that delay the refusal of logins (PostgreSQL's auth_delay, MySQL's connection_control, which waits
+    longer each time) would fall silent for want of the right password.
     """
-    await connection.send_all(postgresql.startup_message({"user": PROBE_USER, "database": "postgres"}))
-    data = b""
-    while (reply := postgresql.read_reply(data)) is None:
-        data += await _receive(connection)
-    kind, body = reply
-    if kind != b"E":
-        return _ANSWERED, "accepts connections"
-    error = postgresql.read_error(body)
-    if error.sqlstate == postgresql.CANNOT_CONNECT_NOW:
-        return _NOT_READY, error.message
-    return _ANSWERED, "accepts connections"
+    log_in = _logins[protocol]
+    if not denied:
+        return await log_in(login, address)
+    evidence = await shake_hands(protocol, address)
+    if evidence is None or evidence.signal is not Signal.ANSWERED:
+        return evidence
+    with trio.move_on_after(LOGIN_TIMEOUT):
+        return await log_in(login, address)
+    return of_denied_login(address, f"gave the check's login no answer in {LOGIN_TIMEOUT:g} s")
 
 
-async def _ask_mysql(connection: trio.SocketStream) -> tuple[Signal, str]:
-    """Completes the handshake with an unknown user: access denied is not counted against this host."""
-    data = b""
-    first, data = await _mysql_packet(connection, data)
-    greeting = mysql.read_greeting(first.payload)
-    if isinstance(greeting, mysql.ServerError):
-        return _judge_mysql_error(greeting)
-    await connection.send_all(mysql.handshake_response(PROBE_USER, greeting.plugin))
-    reply, data = await _mysql_packet(connection, data)
-    if reply.payload[:1] == b"\xfe":  # AuthSwitchRequest: leaving it unanswered would be counted
-        await connection.send_all(mysql.empty_password(reply.sequence + 1))
-        reply, data = await _mysql_packet(connection, data)
-    if reply.payload[:1] == b"\xff":
-        return _judge_mysql_error(mysql.read_error(reply.payload))
-    if reply.payload[:1] == b"\0":
-        await connection.send_all(mysql.QUIT)
-    return _ANSWERED, "accepts connections"
+def _import_postgresql() -> _LogIn:
+    from dbambassador.health.postgresql_login import log_in
+
+    return log_in
 
 
-def _judge_mysql_error(error: mysql.ServerError) -> tuple[Signal, str]:
-    if error.code in (mysql.HOST_BLOCKED, mysql.HOST_NOT_PRIVILEGED):
-        raise Blocked(error.message)
-    if error.code == mysql.SERVER_SHUTDOWN:
-        return _NOT_READY, error.message
-    return _ANSWERED, "accepts connections"
+def _import_mysql() -> _LogIn:
+    from dbambassador.health.mysql_login import log_in
+
+    return log_in
 
 
-async def _mysql_packet(connection: trio.SocketStream, data: bytes) -> tuple[mysql.Packet, bytes]:
-    while (packet := mysql.read_packet(data)) is None:
-        data += await _receive(connection)
-    return packet, packet.rest
-
-
-async def _ask_tcp(connection: trio.SocketStream) -> tuple[Signal, str]:
-    """Of an unknown protocol nothing more can be asked than the connection itself."""
-    return _ANSWERED, "accepts connections"
-
-
-_CONVERSATIONS = {
-    Protocol.POSTGRESQL: _ask_postgresql,
-    Protocol.MYSQL: _ask_mysql,
-    Protocol.TCP: _ask_tcp,
+_IMPORTS: dict[Protocol, Callable[[], _LogIn]] = {
+    Protocol.POSTGRESQL: _import_postgresql,
+    Protocol.MYSQL: _import_mysql,
 }
-
-
-async def _receive(connection: trio.SocketStream) -> bytes:
-    data = await connection.receive_some(4096)
-    if not data:
-        raise Malformed("connection closed before an answer")
-    return bytes(data)

@@ -66,7 +66,7 @@ LOOKUPS = Family("dbambassador_dns_lookups_total", ("kind", "outcome"), "DNS que
 FAILOVERS = Family(
     "dbambassador_failovers_total",
     ("database",),
-    "Times that sessions were given a new start, on another address or on the same one after it failed.",
+    "Times that new sessions got all new addresses, or the same one again after it failed.",
 )
 DRIFTS = Family(
     "dbambassador_drifts_total", (), "Times that facts changed so that a start would choose otherwise."
@@ -113,7 +113,7 @@ USABLE = Family(
     "dbambassador_database_usable", ("database",), "1 if new sessions have an address to go to.", "gauge"
 )
 EPOCH = Family("dbambassador_choice_epoch", ("database",), "Grows whenever open sessions must end.", "gauge")
-CHOSEN = Family("dbambassador_chosen_address_info", ("database", "address"), "The address in use.", "gauge")
+CHOSEN = Family("dbambassador_chosen_address_info", ("database", "address"), "An address in use.", "gauge")
 STATE = Family(
     "dbambassador_address_state",
     ("database", "address", "state"),
@@ -132,7 +132,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._counts: dict[Family, dict[tuple[str, ...], int]] = {family: {} for family in COUNTERS}
-        self._epochs: dict[str, int] = {}
+        self._began: dict[str, int] = {}
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -142,7 +142,7 @@ class Metrics:
                 self._add(SESSIONS_ENDED, database, how)
                 self._add(BYTES, database, "to_server", by=to_server)
                 self._add(BYTES, database, "to_client", by=to_client)
-            case events.SessionsEvicted(database, sessions):
+            case events.SessionsEvicted(database, _, sessions):
                 self._add(SESSIONS_EVICTED, database, by=sessions)
             case events.SessionCrashed(database):
                 self._add(SESSIONS_CRASHED, database)
@@ -160,11 +160,11 @@ class Metrics:
                 self._add(CANCELS, database, str(found).lower())
             case events.LookupEnded(_, kind, outcome):
                 self._add(LOOKUPS, kind, outcome)
-            case events.ChoiceChanged(database, choice) if choice.target is not None:
-                before = self._epochs.get(database, choice.epoch)
-                self._epochs[database] = choice.epoch
-                if choice.epoch > before:
+            case events.ChoiceChanged(database, choice) if choice.pool:
+                began = min(choice.tenures[target.address] for target in choice.pool)
+                if began > self._began.get(database, began):
                     self._add(FAILOVERS, database)
+                self._began[database] = began
             case events.DriftNoticed():
                 self._add(DRIFTS)
             case events.RequestCrashed():
@@ -205,9 +205,9 @@ def _gauges(snapshot: Mapping[str, Any]) -> Iterator[Sample]:
         yield SESSIONS, (name,), database["sessions"]
         yield HELD, (name,), database["held"]
         yield EPOCH, (name,), choice["epoch"]
-        yield USABLE, (name,), choice["address"] is not None
-        if choice["address"] is not None:
-            yield CHOSEN, (name, choice["address"]), 1
+        yield USABLE, (name,), bool(choice["pool"]) and not choice["on_trial"]
+        for address in choice["pool"]:
+            yield CHOSEN, (name, address), 1
         for address in database["addresses"]:
             yield STATE, (name, address["address"], address["state"]), 1
             if address["role"]:

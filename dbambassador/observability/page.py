@@ -74,7 +74,7 @@ def _database(database: Snapshot) -> Iterator[str]:
     yield f'<p class="path">{_text(" → ".join(status.path(database)))}</p>'
     yield f"<p>{_text(status.situation(database))}<br>DNS {_text(status.lookup(database))}<br>"
     yield f"{count(database['sessions'], 'session')}, {count(database['held'], 'client')} waiting</p>"
-    chosen = database["choice"]["address"]
+    pool = database["choice"]["pool"]
     rows = (
         (
             (
@@ -83,13 +83,14 @@ def _database(database: Snapshot) -> Iterator[str]:
                 address["state"],
                 address["role"],
                 duration(address["since_seconds"]),
+                str(address["sessions"]),
                 address["why"],
             ),
-            address["address"] == chosen,
+            address["address"] in pool,
         )
         for address in database["addresses"]
     )
-    yield from _table(("address", "name", "state", "role", "for", "why"), rows)
+    yield from _table(("address", "name", "state", "role", "for", "sessions", "why"), rows)
 
 
 def _table(heads: Iterable[str], rows: Iterable[tuple[Iterable[str], bool]]) -> Iterator[str]:

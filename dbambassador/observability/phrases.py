@@ -134,8 +134,8 @@ def _of_a_database(event: Event) -> Phrase | None:
         case events.ListenerSkipped(_, address, reason):
             text = f"not listening on {address}: {reason}"
             return Phrase(Level.INFO, text, {"address": address, "reason": reason})
-        case events.TargetsChanged(_, targets):
-            return _targets(targets)
+        case events.TargetsChanged(_, targets, familiar):
+            return _targets(targets, familiar)
         case events.AddressChanged(_, address, before, now, why):
             fields = {"address": str(address), "before": before, "state": now, "why": why}
             # A server's leave-taking looks like trouble until the check that follows: no news by itself.
@@ -147,19 +147,28 @@ def _of_a_database(event: Event) -> Phrase | None:
         case events.CheckBlocked(_, address, message):
             text = f"{address} refuses this host, checks stopped: {message}"
             return Phrase(Level.ERROR, text, {"address": str(address), "reason": message})
+        case events.CheckDenied(_, address, message):
+            text = f"{address}: {message}; its role stays unknown, and any will do"
+            return Phrase(Level.ERROR, text, {"address": str(address), "reason": message})
+        case events.CheckRestored(_, address):
+            text = f"{address}: the check can log in again"
+            return Phrase(Level.INFO, text, {"address": str(address)})
+        case events.RoleChanged(_, address, before, now):
+            fields = {"address": str(address), "before": before, "role": now}
+            return Phrase(Level.INFO, f"{address} is {now} now, was {before}", fields)
         case events.ChoiceChanged(_, choice):
             return _choice(choice)
-        case events.SessionsEvicted(_, sessions, why):
-            level = Level.WARNING if sessions else Level.DEBUG
-            fields = {"sessions": sessions, "why": why}
-            return Phrase(level, f"closed {count(sessions, 'session')}: {why}", fields)
+        case events.SessionsEvicted(_, address, sessions, why):
+            fields = {"address": str(address), "sessions": sessions, "why": why}
+            text = f"closed {count(sessions, 'session')} at {address}: {why}"
+            return Phrase(Level.WARNING, text, fields)
         case events.StageCrashed(_, stage, error):
             text = f"a bug: {stage} failed and is started anew: {error}"
             return Phrase(Level.ERROR, text, {"stage": stage, "error": error})
     return None
 
 
-def _targets(targets: Targets) -> Phrase:
+def _targets(targets: Targets, familiar: bool) -> Phrase:
     addresses = [str(address) for address in targets.addresses]
     fields: Fields = {"addresses": addresses, "stale": targets.stale, "failure": targets.failure}
     if not addresses:
@@ -172,16 +181,20 @@ def _targets(targets: Targets) -> Phrase:
         return Phrase(
             Level.WARNING, f"DNS fails, the last known answer is used ({text}): {targets.failure}", fields
         )
-    return Phrase(Level.INFO, text, fields)
+    return Phrase(Level.DEBUG if familiar else Level.INFO, text, fields)
 
 
 def _choice(choice: Choice) -> Phrase:
     fields: Fields = {"epoch": choice.epoch, "settled": choice.settled, "why": choice.why}
     if choice.target is not None:
-        where = f"{choice.target.address} ({choice.target.name})"
         fields |= {"address": str(choice.target.address)}
-        return Phrase(Level.INFO, f"sessions go to {where}", fields)
-    fields |= {"address": None}
+        fields |= {"pool": [str(target.address) for target in choice.pool]}
+        names = ", ".join(dict.fromkeys(target.name for target in choice.pool))
+        where = ", ".join(str(target.address) for target in choice.pool)
+        if choice.on_trial:
+            return Phrase(Level.INFO, f"the next session tries {where} ({names})", fields)
+        return Phrase(Level.INFO, f"sessions go to {where} ({names})", fields)
+    fields |= {"address": None, "pool": []}
     if not choice.settled:
         return Phrase(Level.INFO, f"looking for a usable address: {choice.why}", fields)
     return Phrase(Level.WARNING, f"no usable address: {choice.why}", fields)

@@ -35,7 +35,8 @@ def situation(database: Snapshot) -> str:
     """How it stands with one database, in one sentence."""
     choice = database["choice"]
     if choice["address"] is not None:
-        return f"in use: {choice['address']}"
+        use = "on trial with the next session" if choice["on_trial"] else "in use"
+        return f"{use}: {', '.join(choice['pool'])}"
     looking = "no usable address" if choice["settled"] else "looking for a usable address"
     held = f"; clients wait {duration(choice['held_seconds'])} more" if choice["held_seconds"] > 0 else ""
     return f"{looking}: {choice['why']}{held}"
@@ -44,13 +45,13 @@ def situation(database: Snapshot) -> str:
 def path(database: Snapshot) -> list[str]:
     """The way of a client's bytes: app, listeners, names, address."""
     targets = database["targets"]["addresses"]
-    chosen = database["choice"]["address"]
-    names = [target["name"] for target in targets if chosen in (None, target["address"])]
+    pool = database["choice"]["pool"]
+    names = [target["name"] for target in targets if not pool or target["address"] in pool]
     steps = [
         ", ".join(database["listeners"]) or "not listening",
         ", ".join(dict.fromkeys(names)) or "no name",
     ]
-    return ["app", *steps, chosen or "no address"]
+    return ["app", *steps, ", ".join(pool) or "no address"]
 
 
 def lookup(database: Snapshot) -> str:
@@ -111,19 +112,21 @@ def _database(database: Snapshot) -> Iterator[str]:
     yield printable(f"  {situation(database)}")
     yield printable(f"  DNS {lookup(database)}")
     if database["addresses"]:
-        rows = [("", "address", "name", "state", "role", "for", "why"), *_address_rows(database)]
+        heads = ("", "address", "name", "state", "role", "for", "sessions", "why")
+        rows = [heads, *_address_rows(database)]
         yield from (f"  {line}" for line in _table(rows))
 
 
 def _address_rows(database: Snapshot) -> Iterator[tuple[str, ...]]:
     for address in database["addresses"]:
         yield (
-            "*" if address["address"] == database["choice"]["address"] else "",
+            "*" if address["address"] in database["choice"]["pool"] else "",
             address["address"],
             address["name"],
             address["state"],
             address["role"],
             duration(address["since_seconds"]),
+            str(address["sessions"]),
             address["why"],
         )
 

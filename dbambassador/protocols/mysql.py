@@ -15,12 +15,17 @@ SERVER_SHUTDOWN = 1053
 TOO_MANY_CONNECTIONS = 1040
 HOST_BLOCKED = 1129
 HOST_NOT_PRIVILEGED = 1130
+NOT_PREPARED = 1047
+"""ER_UNKNOWN_COM_ERROR: what a Galera node says to every query before it has joined its cluster."""
+OFFLINE_MODE = 3032
+"""ER_SERVER_OFFLINE_MODE: sessions are for administrators only."""
 
 MAX_PACKET = 16 * 1024
 """More than any packet of the connection phase that a server sends unasked."""
 
 CLIENT_LONG_PASSWORD = 0x1
 CLIENT_PROTOCOL_41 = 0x200
+CLIENT_SSL = 0x800
 CLIENT_SECURE_CONNECTION = 0x8000
 CLIENT_PLUGIN_AUTH = 0x80000
 _UTF8MB4 = 45
@@ -42,6 +47,8 @@ class Greeting:
     version: str
     plugin: str
     """Its default authentication plugin."""
+    tls: bool = False
+    """It takes TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +90,14 @@ def read_greeting(payload: bytes) -> Greeting | ServerError:
     # salt length 1, reserved 10; then the rest of the salt (at least 13) and the plugin's name.
     fixed = payload[end + 1 :]
     plugin = ""
+    capabilities = int.from_bytes(fixed[13:15], "little")
     if len(fixed) >= 31:
-        capabilities = int.from_bytes(fixed[13:15], "little") | int.from_bytes(fixed[18:20], "little") << 16
+        capabilities |= int.from_bytes(fixed[18:20], "little") << 16
         if capabilities & CLIENT_PLUGIN_AUTH:
             salt_rest = max(13, fixed[20] - 8)
             plugin = fixed[31 + salt_rest :].split(b"\0", 1)[0].decode("ascii", "replace")
-    return Greeting(payload[1:end].decode("ascii", "replace"), plugin)
+    version = payload[1:end].decode("ascii", "replace")
+    return Greeting(version, plugin, tls=bool(capabilities & CLIENT_SSL))
 
 
 def read_error(payload: bytes) -> ServerError:

@@ -7,6 +7,7 @@ type byte: Int32 length, Int32 code. Later ones: Byte1 type, Int32 length (which
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -98,6 +99,31 @@ def startup_message(parameters: dict[str, str]) -> bytes:
     """A StartupMessage of protocol 3.0."""
     body = b"".join(f"{name}\0{value}\0".encode() for name, value in parameters.items()) + b"\0"
     return _LENGTH_AND_CODE.pack(8 + len(body), PROTOCOL_3 << 16) + body
+
+
+def startup_parameters(packet: bytes) -> Mapping[str, bytes]:
+    """What a whole StartupMessage asks for, by name; the encoding of the values is known to the server alone.
+
+    As the server reads it (ProcessStartupPacket in src/backend/tcop/backend_startup.c): the last of several
+    values counts, and `database` without one is the user's name. A user may be missing: the server will say
+    so in its own words.
+
+    Raises:
+      Malformed: it is no StartupMessage, or longer than a server takes, or not laid out as pairs of strings.
+    """
+    opening = read_opening(packet)
+    if opening is None or opening.kind is not Kind.STARTUP or opening.rest:
+        raise Malformed(f"not one whole startup packet ({len(packet)} bytes)")
+    strings = packet[_LENGTH_AND_CODE.size :].split(b"\0")
+    names, values, end = strings[:-2:2], strings[1:-2:2], strings[-2:]
+    if end != [b"", b""] or len(names) != len(values) or b"" in names:
+        raise Malformed("a startup packet whose parameters do not end where it does")
+    parameters = {
+        name.decode("utf-8", "backslashreplace"): value for name, value in zip(names, values, strict=True)
+    }
+    if not parameters.get("database"):
+        parameters["database"] = parameters.get("user", b"")
+    return parameters
 
 
 def error_response(sqlstate: str, message: str, hint: str = "") -> bytes:

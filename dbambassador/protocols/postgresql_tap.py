@@ -3,7 +3,8 @@
 The reply after authentication is ParameterStatus…, BackendKeyData, ReadyForQuery. Everything before
 AuthenticationOk passes at once, since the client must answer it; what comes after can be held back until the
 role is known, so that a standby's reply can be replaced by an error while the client has seen no success.
-`in_hot_standby` is reported since PostgreSQL 14; older servers never report it and are taken as they are.
+`in_hot_standby` and `default_transaction_read_only` are reported since PostgreSQL 14, in no certain order;
+older servers report neither and are taken as they are.
 """
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ class Passage:
     key: bytes | None = None
     """Process id and secret that a cancel request will carry."""
     standby: bool | None = None
-    """True: `forward` is a standby's welcome, which the caller may replace."""
+    """Whether the server is a hot standby; None: it did not say."""
+    read_only: bool | None = None
+    """Whether transactions of this session are read-only by default; None: it did not say."""
+    welcome: bool = False
+    """`forward` holds everything from AuthenticationOk on, and the caller may replace it."""
     error: str | None = None
     """SQLSTATE of the error that ended the startup."""
 
@@ -38,7 +43,7 @@ class StartupTap:
     """A machine for one connection: `feed` it the server's bytes in order until a passage is `done`."""
 
     def __init__(self, *, hold_back: bool) -> None:
-        """`hold_back`: keep what follows AuthenticationOk until the role is known."""
+        """`hold_back`: keep what follows AuthenticationOk until the welcome is complete."""
         self._hold_back = hold_back
         self._buffer = b""
         self._held: list[bytes] = []
@@ -46,6 +51,7 @@ class StartupTap:
         self._seen = 0
         self._key: bytes | None = None
         self._standby: bool | None = None
+        self._read_only: bool | None = None
         self._error: str | None = None
 
     def feed(self, data: bytes) -> Passage:
@@ -55,10 +61,7 @@ class StartupTap:
         while (message := self._next_message()) is not None:
             over = self._observe(message)
             (self._held if self._holding else forward).append(message)
-            if self._holding and self._standby is False:
-                self._holding = self._hold_back = False
-                forward += self._release()
-            if over or (self._hold_back and self._standby):
+            if over:
                 return self._finish(forward)
         if self._seen > MAX_STARTUP_REPLY or self._lost:
             return self._finish(forward)
@@ -89,17 +92,23 @@ class StartupTap:
             self._holding = self._hold_back
         elif kind == b"S" and body.startswith(b"in_hot_standby\0"):
             self._standby = body == b"in_hot_standby\0on\0"
+        elif kind == b"S" and body.startswith(b"default_transaction_read_only\0"):
+            self._read_only = body == b"default_transaction_read_only\0on\0"
         elif kind == b"K":
             self._key = body
         elif kind == b"E":
             self._error = read_error(body).sqlstate
         return kind in (b"E", b"Z")
 
-    def _release(self) -> list[bytes]:
-        held, self._held = self._held, []
-        return held
-
     def _finish(self, forward: list[bytes]) -> Passage:
         rest, self._buffer = self._buffer, b""
-        everything = b"".join([*forward, *self._release(), rest])
-        return Passage(everything, True, self._key, self._standby, self._error)
+        everything = b"".join([*forward, *self._held, rest])
+        return Passage(
+            everything,
+            True,
+            key=self._key,
+            standby=self._standby,
+            read_only=self._read_only,
+            welcome=self._holding and self._error is None,
+            error=self._error,
+        )

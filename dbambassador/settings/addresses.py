@@ -34,14 +34,14 @@ ENDPOINT_FORMS = "HOST:PORT, [IPv6]:PORT or srv:_SERVICE._tcp.NAME"
 USUAL_PORT = {Protocol.POSTGRESQL: 5432, Protocol.MYSQL: 3306}
 
 
-def duration(text: str, longest: float, expected: str) -> float:
+def duration(text: str, longest: float, expected: str, *, shortest: float = 0.0) -> float:
     """Seconds. Raises `Refused`."""
     written = DURATION.fullmatch(text)
     if written is None:
         bare = re.fullmatch(r"[0-9.]+", text)
         raise Refused(expected, hint=f"with a unit: {text}s or {text}ms" if bare else "")
     seconds = float(written[1]) * SECONDS[written[2]]
-    if seconds > longest:
+    if not shortest <= seconds <= longest:
         raise Refused(expected)
     return seconds
 
@@ -130,9 +130,9 @@ def _port(text: str, forms: str) -> int:
 
 
 def host_name(text: str) -> str:
-    """An IP address literal or a host name, without the trailing dot. Raises `Refused`.
+    """An IP address literal or a host name; a trailing dot, which keeps the search list away, stays.
 
-    While it holds a `${fact}`, only the characters around it can be checked.
+    Raises `Refused`. While it holds a `${fact}`, only the characters around it can be checked.
     """
     parts = pieces(text)
     if any(fact for _, fact in parts):
@@ -150,4 +150,4 @@ def host_name(text: str) -> str:
         raise Refused("a host name or IP address")
     if re.fullmatch(r"[0-9.]+", name):
         raise Refused("a host name or IP address", hint="this looks like an IPv4 address, and is none")
-    return name
+    return text

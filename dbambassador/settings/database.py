@@ -14,10 +14,16 @@ from dbambassador.settings.addresses import (
     host_name,
     listen,
 )
-from dbambassador.settings.format import DATABASE_KEYS, ENDPOINT_KEYS, HOLD_EXPECTED, LONGEST_HOLD
+from dbambassador.settings.check import decode_check
+from dbambassador.settings.database_format import (
+    DATABASE_KEYS,
+    ENDPOINT_KEYS,
+    HOLD_EXPECTED,
+    LONGEST_HOLD,
+    PORT_EXPECTED,
+)
 from dbambassador.settings.reading import Refused, Report, Section, items, text, whole_number
 from dbambassador.settings.schema import (
-    Check,
     Database,
     Endpoint,
     HostEndpoint,
@@ -26,11 +32,10 @@ from dbambassador.settings.schema import (
     TargetSessionAttrs,
     TcpListen,
 )
+from dbambassador.settings.sharing import decode_balance, decode_role, refuse_weights
 from dbambassador.settings.tree import Entries, Node, Place, described, shortened
 
 DATABASE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
-READ_ONLY_ROLES = ("read-only", "standby", "prefer-standby")
-"""Values of libpq that need a pool of readers."""
 
 Bound = tuple[Listen, str]
 """A listen address and the database that has it."""
@@ -54,17 +59,19 @@ def decode_databases(node: Node | None, parent: Place, report: Report) -> tuple[
 
 def _database(name: str, node: Node, report: Report, bound: list[Bound]) -> Database:
     section = Section(node, DATABASE_KEYS, report)
-    protocol = section.read("protocol", _protocol, Protocol.TCP)
+    protocol = section.read("protocol", _protocol, None)
     addresses = _listens(name, section, bound)
-    endpoints = _endpoints(section, protocol, addresses)
+    check = decode_check(section, protocol)
+    role = decode_role(section, protocol, check)
     return Database(
         name=name,
-        protocol=protocol,
+        protocol=protocol or Protocol.TCP,
         listen=addresses,
-        endpoints=endpoints,
-        target_session_attrs=section.read("target_session_attrs", _role(protocol), TargetSessionAttrs.ANY),
+        endpoints=_endpoints(section, protocol or Protocol.TCP, addresses, role),
+        target_session_attrs=role or TargetSessionAttrs.ANY,
+        balance=decode_balance(section, protocol, role),
         hold=section.read("hold", _hold, 5.0),
-        check=section.read("check", _check, Check.PROTOCOL),
+        check=check,
     )
 
 
@@ -111,7 +118,9 @@ def _clash(one: Listen, other: Listen) -> bool:
     return ours.version == theirs.version and (ours == theirs or ours.is_unspecified or theirs.is_unspecified)
 
 
-def _endpoints(section: Section, protocol: Protocol, addresses: tuple[Listen, ...]) -> tuple[Endpoint, ...]:
+def _endpoints(
+    section: Section, protocol: Protocol, addresses: tuple[Listen, ...], role: TargetSessionAttrs | None
+) -> tuple[Endpoint, ...]:
     one, several = section.node("endpoint"), section.node("endpoints")
     if one is not None and several is not None:
         section.report.add(several.place, "endpoint and endpoints", "only one of them")
@@ -129,15 +138,13 @@ def _endpoints(section: Section, protocol: Protocol, addresses: tuple[Listen, ..
         entry = Section(item, ENDPOINT_KEYS, report)
         candidate = HostEndpoint(
             host=entry.read("host", _host, "unknown"),
-            port=entry.read("port", whole_number(1, 65535, "a port from 1 to 65535"), 1),
+            port=entry.read("port", whole_number(1, 65535, PORT_EXPECTED), 1),
             weight=entry.read("weight", whole_number(1, 65535, "a whole number from 1 to 65535"), 1),
             zone=entry.read("zone", text("the name of a zone"), ""),
         )
         report.attempt(item, _not_itself(candidate, addresses), None)
         listed.append(candidate)
-    if len({candidate.weight for candidate in listed}) > 1:
-        hint = "this version uses one address at a time, in order, and cannot share load by weight"
-        report.add(several.place, "different weights", "the same weight for all, or none", hint)
+    refuse_weights(section, several, listed, role)
     return tuple(listed)
 
 
@@ -165,32 +172,5 @@ def _not_itself(found: Endpoint, addresses: tuple[Listen, ...]) -> Callable[[Nod
     return parse
 
 
-def _role(protocol: Protocol) -> Callable[[Node], TargetSessionAttrs]:
-    expected = "any, read-write or primary" if protocol is Protocol.POSTGRESQL else "any"
-
-    def parse(node: Node) -> TargetSessionAttrs:
-        written = text(expected)(node)
-        if written in READ_ONLY_ROLES:
-            raise Refused(expected, hint="this version cannot choose readers")
-        try:
-            role = TargetSessionAttrs(written)
-        except ValueError:
-            raise Refused(expected) from None
-        if role is not TargetSessionAttrs.ANY and protocol is not Protocol.POSTGRESQL:
-            raise Refused(expected, hint=f"this version cannot learn roles over {protocol.value}")
-        return role
-
-    return parse
-
-
 def _hold(node: Node) -> float:
     return duration(text(HOLD_EXPECTED)(node), LONGEST_HOLD, HOLD_EXPECTED)
-
-
-def _check(node: Node) -> Check:
-    if isinstance(node, Entries):
-        hint = "this version checks without credentials and not over HTTP: leave check out for its own check"
-        raise Refused("passive", hint=hint)
-    if text("passive")(node) != Check.PASSIVE.value:
-        raise Refused("passive", hint="leave check out for the database's own handshake")
-    return Check.PASSIVE

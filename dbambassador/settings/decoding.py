@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import Enum
-from typing import TypeVar
 
 from dbambassador.errors import Problem
 from dbambassador.settings.database import decode_databases
+from dbambassador.settings.database_format import alternatives
 from dbambassador.settings.document import parse
 from dbambassador.settings.format import (
-    ALTERNATIVES,
     DEFAULTS_KEYS,
     ENVIRONMENT_KEYS,
     EXPECTATION_KEYS,
@@ -21,12 +19,10 @@ from dbambassador.settings.format import (
     PRIORITY_EXPECTED,
     SELECTOR_KEYS,
 )
-from dbambassador.settings.reading import Refused, Report, Section, boolean, items, text, whole_number
+from dbambassador.settings.reading import Refused, Report, Section, boolean, items, one_of, text, whole_number
 from dbambassador.settings.schema import Expectation, Kind, Operator, Profile, Requirement
 from dbambassador.settings.template import FACT_NAME
 from dbambassador.settings.tree import Entries, Node, Sequence, described, merge, shortened
-
-E = TypeVar("E", bound=Enum)
 
 ENVIRONMENT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 """Fits a Kubernetes label value, so that metrics and manifests can carry it."""
@@ -74,7 +70,7 @@ def merged(defaults: File | None, files: Iterable[File]) -> tuple[tuple[Merged, 
         if root is not None and not isinstance(root, Entries):
             problems.append(_no_mapping(file.path, root))
         elif root is not None:
-            whole = root if base is None else merge(base, root, ALTERNATIVES)
+            whole = root if base is None else merge(base, root, alternatives)
             environments.append(Merged(file.name, file.path, whole))
     return tuple(environments), tuple(problems)
 
@@ -130,19 +126,6 @@ def _profile(environment: Merged, report: Report) -> Profile:
 
 _priority = whole_number(-HIGHEST_PRIORITY, HIGHEST_PRIORITY, PRIORITY_EXPECTED)
 _value = text("a text that is not empty")
-
-
-def one_of(choices: type[E], what: str) -> Callable[[Node], E]:
-    values = [choice.value for choice in choices]
-
-    def parse_choice(node: Node) -> E:
-        expected = f"{what}: {', '.join(values[:-1])} or {values[-1]}"
-        written = text(expected)(node)
-        if written not in values:
-            raise Refused(expected)
-        return choices(written)
-
-    return parse_choice
 
 
 def _match(node: Node, report: Report) -> tuple[Requirement, ...]:

@@ -9,6 +9,7 @@ import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, TypeVar
 
 from dbambassador.errors import Problem
@@ -16,6 +17,7 @@ from dbambassador.settings.tree import Entries, Node, Place, Scalar, Sequence, d
 
 T = TypeVar("T")
 D = TypeVar("D")
+E = TypeVar("E", bound=Enum)
 
 WHOLE_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 """Decimal alone: YAML 1.1 also reads 0777 as octal and 5:30 as sexagesimal, which nobody means here."""
@@ -43,6 +45,22 @@ class Key:
     """What is expected where it is missing (after merging the defaults); empty: it may be left out."""
     refusal: str = ""
     """Why this key cannot be honoured here. It is refused, never ignored."""
+    secret: bool = False
+    """No message may repeat its value."""
+
+
+def section_schema(keys: tuple[Key, ...], *, required: bool = False) -> dict[str, Any]:
+    """The JSON Schema of a mapping; `required`: nothing of it can come from the defaults."""
+    schema: dict[str, Any] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            key.name: {"description": key.description, **key.schema} for key in keys if not key.refusal
+        },
+    }
+    if required:
+        schema["required"] = [key.name for key in keys if key.required]
+    return schema
 
 
 class Report:
@@ -86,13 +104,14 @@ class Section:
         if isinstance(node, Entries):
             self.entries = node.entries
         elif node is not None:
-            report.add(node.place, described(node), f"a mapping with {listed(list(self.keys))}")
+            report.add(node.place, described(node), f"a mapping with {listed(self._usable())}")
             return
         for name, value in self.entries.items():
             if name not in self.keys:
                 report.add(value.place, f"the unknown key {shortened(name)}", *self._instead(name))
             elif self.keys[name].refusal:
-                found = name if isinstance(value, Entries) else f"{name}: {described(value)}"
+                untold = self.keys[name].secret or isinstance(value, Entries)
+                found = name if untold else f"{name}: {described(value)}"
                 report.add(value.place, found, f"no {name}", self.keys[name].refusal)
 
     def _instead(self, name: str) -> tuple[str, str]:
@@ -100,8 +119,10 @@ class Section:
         hint = f"did you mean {near[0]}?" if near else ""
         if "matchFacts" in self.keys and "." in name:
             hint = "facts go under matchFacts"
-        usable = [key.name for key in self.keys.values() if not key.refusal]
-        return f"one of {listed(usable)}", hint
+        return f"one of {listed(self._usable())}", hint
+
+    def _usable(self) -> list[str]:
+        return [key.name for key in self.keys.values() if not key.refusal]
 
     def node(self, name: str) -> Node | None:
         """The node under a key; None, after reporting, for a required one that is missing."""
@@ -146,6 +167,19 @@ def whole_number(lowest: int, highest: int, expected: str) -> Callable[[Node], i
         return int(node.text)
 
     return parse
+
+
+def one_of(choices: type[E], what: str) -> Callable[[Node], E]:
+    values = [choice.value for choice in choices]
+
+    def parse_choice(node: Node) -> E:
+        expected = f"{what}: {listed(values)}"
+        written = text(expected)(node)
+        if written not in values:
+            raise Refused(expected)
+        return choices(written)
+
+    return parse_choice
 
 
 def boolean(node: Node) -> bool:

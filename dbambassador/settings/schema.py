@@ -37,20 +37,81 @@ class Operator(Enum):
 
 
 class TargetSessionAttrs(Enum):
-    """libpq's `target_session_attrs`: which role of server a session may land on."""
+    """libpq's `target_session_attrs`: which role of server a session may land on.
+
+    https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-TARGET-SESSION-ATTRS
+    """
 
     ANY = "any"
     READ_WRITE = "read-write"
+    """No hot standby, and sessions are not read-only by default."""
+    READ_ONLY = "read-only"
+    """The converse of read-write."""
     PRIMARY = "primary"
+    """No hot standby."""
+    STANDBY = "standby"
+    PREFER_STANDBY = "prefer-standby"
+    """A standby while one is usable, else any."""
 
 
-class Check(Enum):
-    """How an address in doubt is checked."""
+class Balance(Enum):
+    """How new sessions are shared among several usable addresses."""
 
-    PROTOCOL = "protocol"
-    """The database's own handshake, without credentials."""
-    PASSIVE = "passive"
+    ROUND_ROBIN = "round-robin"
+    LEAST_CONNECTIONS = "least-connections"
+    RANDOM = "random"
+    HASH = "hash"
+    """PostgreSQL: by user and database; the same ones go to the same address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Credentials of a check, which then learns the server's role."""
+
+    user: str
+    password_file: str = ""
+    """Read anew for each check, so that a rotated secret takes effect; empty: no password is sent."""
+    database: str = ""
+    """Where it logs in; empty: `postgres` for PostgreSQL, none for MySQL."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCheck:
+    """A health endpoint beside the database, as of Patroni or clustercheck: 2xx means "use this address"."""
+
+    port: int
+    path: str = "/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """How addresses are checked. Without login and http: the database's own handshake, without credentials.
+
+    The knobs have the names and meaning of HAProxy's inter, fastinter, downinter, rise and fall; times are
+    seconds.
+    """
+
+    passive: bool = False
     """Never dialled by us: only what happens to real sessions counts."""
+    login: Login | None = None
+    http: HttpCheck | None = None
+    interval: float = 30.0
+    """Between checks of an address that is well, ± 20 % so that many ambassadors spread out."""
+    fast_interval: float = 0.2
+    """Between checks of an address in doubt, for the first five seconds."""
+    down_interval: float = 1.0
+    """Between checks after that; passive: until a session tries a failed address again."""
+    rise: int = 1
+    """Good checks in a row that bring a failed address back."""
+    fall: int = 1
+    """Failed checks in a row that end an address's sessions; the first one already stops new sessions. A
+    check without any answer counts only with a second one: it may have met a busy server. Passive: sessions
+    in a row that could not be opened."""
+
+    @property
+    def tells_role(self) -> bool:
+        """Whether a check says what role the server has."""
+        return self.login is not None or self.http is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +194,14 @@ class Database:
     listen: tuple[Listen, ...]
     endpoints: tuple[Endpoint, ...]
     target_session_attrs: TargetSessionAttrs = TargetSessionAttrs.ANY
+    balance: Balance | None = None
+    """None: one address at a time has all sessions, and the old ones end before another gets its first.
+    Readers balance unless told otherwise."""
     hold: float = 5.0
     """Seconds that clients wait, from the loss of the last usable address, before they get an error."""
-    check: Check = Check.PROTOCOL
+    check: Check = Check()
+    zone: str = ""
+    """Where this process runs, by the facts; addresses of the same zone are preferred when balancing."""
 
 
 @dataclass(frozen=True, slots=True)

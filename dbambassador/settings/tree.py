@@ -7,7 +7,7 @@ when two databases meet on one address) still names the line that a person has t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dbambassador import printable
@@ -91,21 +91,25 @@ def described(node: Node) -> str:
             return shortened(text)
 
 
-def merge(base: Node, over: Node, alternatives: Mapping[str, str]) -> Node:
+Alternatives = Callable[[tuple[str, ...]], Mapping[str, frozenset[str]]]
+"""For the mapping under these keys: each of its keys with those that it takes the place of."""
+
+
+def merge(base: Node, over: Node, alternatives: Alternatives, path: tuple[str, ...] = ()) -> Node:
     """`over` laid over `base`: mappings are merged key by key, lists and single values replaced.
 
-    `alternatives` names pairs of keys of which only one may be given: one of them in `over` also replaces
-    the other one in `base`. Every node keeps the place where it was written.
+    A key of `over` also replaces its alternatives in `base`. Every node keeps the place where it was written.
+
+    Args:
+        path: the keys that lead to both.
     """
     if not (isinstance(base, Entries) and isinstance(over, Entries)):
         return over
-    merged = {
-        key: node
-        for key, node in base.entries.items()
-        if key in over.entries or alternatives.get(key) not in over.entries
-    }
+    instead = alternatives(path)
+    replaced = frozenset[str]().union(*(instead.get(key, ()) for key in over.entries))
+    merged = {key: node for key, node in base.entries.items() if key not in replaced}
     for key, node in over.entries.items():
-        merged[key] = merge(merged[key], node, alternatives) if key in merged else node
+        merged[key] = merge(merged[key], node, alternatives, (*path, key)) if key in merged else node
     return Entries(over.place, merged)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -16,6 +18,9 @@ from dbambassador.values import Address
 
 DIAL_TIMEOUT = 3.0
 """Seconds. Linux repeats a lost SYN after 1 s and 3 s, so this forgives one lost packet."""
+
+HEAD_START = 0.25
+"""Seconds between the dials of one host's addresses: RFC 8305 (5), Connection Attempt Delay."""
 
 KEEPALIVE_IDLE = 15
 KEEPALIVE_INTERVAL = 5
@@ -91,6 +96,60 @@ async def dial(address: Address, timeout: float = DIAL_TIMEOUT) -> Dialled:
     return Dialled(Outcome.CONNECTED, connection, "", trio.current_time() - started)
 
 
+@dataclass(frozen=True, slots=True)
+class Race:
+    """The dials of one host's addresses."""
+
+    address: Address
+    dialled: Dialled
+    """The connection, or the end of the last dial."""
+    lost: tuple[tuple[Address, Dialled | None], ...] = ()
+    """The others that were begun; None: overtaken while it had no answer."""
+
+
+async def dial_host(addresses: Sequence[Address], timeout: float = DIAL_TIMEOUT) -> Race:
+    """Connects to the first address of one host that answers (RFC 8305, Happy Eyeballs).
+
+    Each address has `HEAD_START` seconds before the next is dialled as well, unless it failed before.
+
+    Resource handling and error handling: as `dial`; only the returned connection stays open.
+    """
+    if len(addresses) == 1:
+        return Race(addresses[0], await dial(addresses[0], timeout))
+    ended: dict[Address, Dialled] = {}
+    begun: list[Address] = []
+
+    async def attempt(address: Address, over: trio.Event, everyone: trio.CancelScope) -> None:
+        dialled = await dial(address, timeout)
+        winner = next((each for each in ended.values() if each.socket), None)
+        if dialled.socket is not None and winner is not None:
+            dialled.socket.close()  # both answered in the same turn of the loop
+            return
+        ended[address] = dialled
+        over.set()
+        if dialled.socket is not None:
+            everyone.cancel()
+
+    try:
+        async with trio.open_nursery() as nursery:
+            for address in addresses:
+                over = trio.Event()
+                begun.append(address)
+                nursery.start_soon(attempt, address, over, nursery.cancel_scope)
+                with trio.move_on_after(HEAD_START):
+                    await over.wait()
+                if any(dialled.socket for dialled in ended.values()):
+                    break
+    except BaseException:
+        for dialled in ended.values():
+            if dialled.socket is not None:
+                dialled.socket.close()
+        raise
+    chosen = next((address for address, dialled in ended.items() if dialled.socket), begun[-1])
+    others = tuple((address, ended.get(address)) for address in begun if address != chosen)
+    return Race(chosen, ended[chosen], others)
+
+
 def tune(connection: SocketType) -> None:
     """TCP_NODELAY and keepalive on a connected TCP socket; a unix socket needs neither.
 
@@ -105,6 +164,15 @@ def tune(connection: SocketType) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_COUNT)
+
+
+def reset_on_close(connection: trio.SocketStream | SocketType, wanted: bool) -> None:
+    """Whether closing a connection resets it, as it should until a MySQL server has greeted.
+
+    A hung server finds the connections of its time later, in its kernel's queue. One that was closed is an
+    aborted handshake, counted against this host; one that was reset it never sees (accept(2), ECONNABORTED).
+    """
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", wanted, 0))
 
 
 def describe(error: OSError) -> str:

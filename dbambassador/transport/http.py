@@ -223,8 +223,11 @@ async def fetch(
     headers: Sequence[tuple[str, str]] = (),
     body: bytes = b"",
     limit: int = MAX_ANSWER,
+    over: trio.SocketStream | None = None,
 ) -> Response | Failure:
-    """Asks once, on a connection of its own, within `timeout` seconds in all. Redirects are not followed.
+    """Asks once, within `timeout` seconds in all, on a connection of its own or `over` one that is there.
+
+    Redirects are not followed.
 
     Resources: the connection is closed at the end.
     Errors: none of the network's; a refusal, a reset, a timeout, an answer that is not HTTP or larger than
@@ -244,7 +247,7 @@ async def fetch(
 
     with trio.move_on_after(timeout):
         try:
-            stream = await trio.open_tcp_stream(host, port)
+            stream = over or await trio.open_tcp_stream(host, port)
         except OSError as error:
             return Failure(_reason(error))
         async with stream:

@@ -1,35 +1,63 @@
-"""Runs every benchmark and prints its table."""
+"""Runs benchmarks and prints their tables: `python -m tests.bench [NAME…]`, all of them without a name."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dbambassador.demo.installations import installations
 from dbambassador.demo.postgresql import Ground
 from dbambassador.demo.processes import temporary_directory
-from tests.bench import failover, idle, reflection, throughput
+from tests.bench import failover, faults, idle, reflection, throughput
+
+BENCHMARKS = {
+    module.__name__.rpartition(".")[2]: module for module in (idle, reflection, failover, throughput, faults)
+}
 
 
 def main() -> int:
-    """`--json FILE` keeps the figures as well."""
+    told = _arguments()
     results: dict[str, object] = {
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, Linux {platform.release()}",
         "python": platform.python_version(),
     }
     print(f"# {results['machine']}, Python {results['python']}")
-    with temporary_directory("dbambassador-bench-") as directory, TemporaryDirectory() as own:
+    with ExitStack() as ending:
+        directory = ending.enter_context(temporary_directory("dbambassador-bench-"))
+        own = told.logs or Path(ending.enter_context(TemporaryDirectory()))
+        own.mkdir(parents=True, exist_ok=True)
         ground = Ground.prepared(installations()[0], directory)
-        for benchmark in (idle, reflection, failover, throughput):
+        for name in told.names or BENCHMARKS:
+            benchmark = BENCHMARKS[name]
+            run: Callable[[Ground, Path], dict[str, object]] = benchmark.run
+            if benchmark is faults:
+                run = partial(faults.run, only=told.only)
             print(f"\n## {benchmark.TITLE}\n", flush=True)
-            results[benchmark.__name__.rpartition(".")[2]] = benchmark.run(ground, Path(own))
-    if sys.argv[1:2] == ["--json"]:
-        Path(sys.argv[2]).write_text(json.dumps(results, indent=2) + "\n")
+            results[name] = run(ground, own)
+    if told.json:
+        told.json.write_text(json.dumps(results, indent=2) + "\n")
     return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keeps the figures as well")
+    parser.add_argument("--logs", type=Path, metavar="DIR", help="keeps the logs; a new or empty directory")
+    parser.add_argument("--only", action="append", default=[], metavar="ROW", help="rows of faults")
+    told = parser.parse_args()
+    unknown = set(told.names) - BENCHMARKS.keys()
+    if unknown:
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}")
+    return told
 
 
 if __name__ == "__main__":

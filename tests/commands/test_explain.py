@@ -128,6 +128,23 @@ def test_effective_shows_where_each_value_comes_from(
         "_defaults.yaml",
         "kubernetes-staging.yaml",
     }
+    assert report["zones"] == {}
+
+
+def test_effective_tells_the_zone_where_endpoints_name_zones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stated = {
+        "k8s.namespace.name": "shop",
+        "dbambassador.k8s.ca.sha256": "replace-with-the-fingerprint-of-your-clusters-ca",
+        "cloud.availability_zone": "hall-b",
+    }
+    facts = saved_facts(tmp_path, *(Fact(name, State.PRESENT, value) for name, value in stated.items()))
+
+    assert explain(tmp_path, "--effective", "--facts", facts, "--json") == 0
+    assert as_json(capsys)["zones"] == {"orders": {"zone": "hall-b", "fact": "cloud.availability_zone"}}
+    assert explain(tmp_path, "--effective", "--facts", facts) == 0
+    assert "databases.orders.zone" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

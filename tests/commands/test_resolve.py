@@ -1,18 +1,30 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import dns.flags
+import dns.message
+import dns.rcode
 import jsonschema
 import pytest
+import trio
 
 from dbambassador.cli import main
 from dbambassador.commands import resolve
+from dbambassador.demo.postgresql import PostgreSQL
+from dbambassador.discovery.resolver import Resolver
 from dbambassador.errors import ExitCode
-from tests.testbed.dns import Knot, free_port, knot
+from dbambassador.settings.schema import Database, HostEndpoint, Protocol, SrvEndpoint
+from dbambassador.values import Address, Target, Targets
+from tests.discovery.zone import site
+from tests.end_to_end.setting import CHOSEN, environments, postgresql_pool
+from tests.testbed.dns import Knot, faulty, free_port, knot, reply_to
 
 Capture = pytest.CaptureFixture[str]
 
@@ -24,10 +36,12 @@ databases:
     protocol: postgresql
     listen: [localhost:5432]
     endpoint: orders.db.test:5432
+    check: passive
   stock:
     protocol: mysql
     listen: [localhost:3306]
     endpoint: srv:_mysql._tcp.db.test
+    check: passive
 """
 
 RECORDS = [
@@ -109,8 +123,8 @@ def report(steps: list[dict[str, Any]], *addresses: dict[str, Any]) -> dict[str,
 
 
 def address(host: str, **changes: Any) -> dict[str, Any]:
-    plain = {"port": 5432, "name": LONG, "priority": 0, "weight": 1, "zone": "", "role": "unknown"}
-    return {"host": host, **plain, **changes}
+    plain = {"port": 5432, "name": LONG, "priority": 0, "weight": 1, "zone": ""}
+    return {"host": host, **plain, "state": "unchecked", "role": "unknown", "why": "", **changes}
 
 
 def test_priorities_and_weights_are_shown_where_they_differ() -> None:
@@ -144,6 +158,92 @@ def test_long_names_and_many_records_fit_a_hundred_columns() -> None:
     assert [line.strip() for line in lines[5:8]] == records
 
 
+def test_both_address_families_are_one_line_where_they_say_the_same() -> None:
+    steps = [step("A", "NXDOMAIN"), {**step("AAAA", "NXDOMAIN"), "seconds": 0.002}, step("A", "NXDOMAIN")]
+    lines = resolve.render(report(steps)).splitlines()
+    assert [line.split()[:5] for line in lines[4:]] == [
+        ["A,", "AAAA", "NXDOMAIN", "2.0", "ms"],
+        ["A", "NXDOMAIN", "1.0", "ms", "TTL"],
+    ]
+
+
+def test_of_many_addresses_people_see_some_and_the_number_of_the_others() -> None:
+    addresses = [address(f"10.0.0.{number}") for number in range(64)]
+    lines = resolve.render(report([], *addresses)).splitlines()
+    assert lines[-2].split()[0] == "10.0.0.15:5432"
+    assert lines[-1] == "  and 48 more"
+
+
+def database(*endpoints: HostEndpoint | SrvEndpoint) -> Database:
+    return Database(name="orders", protocol=Protocol.POSTGRESQL, listen=(), endpoints=endpoints)
+
+
+def test_what_checks_found_is_shown_beside_the_addresses() -> None:
+    found = Targets(tuple(Target(Address(f"10.0.0.{n}", 5432), "orders.db.test") for n in (1, 2, 3)))
+    findings = {
+        Address("10.0.0.1", 5432): resolve.Finding("up", "primary", "took a session"),
+        Address("10.0.0.2", 5432): resolve.Finding("down", why="connection refused"),
+    }
+    described = resolve.describe(
+        database(HostEndpoint("orders.db.test", 5432)), found, findings, began=0.0, now=0.0
+    )
+    whole = {"environment": "shop", "databases": [described]}
+    jsonschema.validate(whole, SCHEMA)
+    assert [line.split() for line in resolve.render(whole).splitlines()[-4:]] == [
+        ["address", "state", "role", "name", "why"],
+        ["10.0.0.1:5432", "up", "primary", "orders.db.test", "took", "a", "session"],
+        ["10.0.0.2:5432", "down", "unknown", "orders.db.test", "connection", "refused"],
+        ["10.0.0.3:5432", "unchecked", "unknown", "orders.db.test"],
+    ]
+
+
+async def test_the_last_good_answer_and_what_failed_are_both_shown(tmp_path: Path) -> None:
+    orders = database(HostEndpoint("orders.db.test.", 5432))
+    async with site(tmp_path, orders__db__test=["20 A 10.0.0.1"]) as place:
+        await place.resolver.resolve(orders.endpoints)
+        place.zone.codes[""] = dns.rcode.SERVFAIL
+        began = trio.current_time()
+        targets = await place.resolver.resolve(orders.endpoints, after=began)
+    described = resolve.describe(orders, targets, {}, began=began, now=trio.current_time())
+    lines = resolve.render({"environment": "shop", "databases": [described]}).splitlines()
+    assert lines[2] == "orders (postgresql): orders.db.test.:5432"
+    assert lines[4].split()[:3] == ["A,", "AAAA", "SERVFAIL"]
+    assert lines[5].split() == ["A", "10.0.0.1", "TTL", "20", "s", "cache"]
+    assert lines[-3] == "  the last good answer is used: see what failed above"
+    assert lines[-1].endswith("could not answer (SERVFAIL)")
+
+
+async def test_an_answer_that_was_too_long_for_udp_says_so(tmp_path: Path) -> None:
+    async def behave(query: dns.message.Message, transport: str) -> bytes | None:
+        reply = reply_to(query, *(["orders.db.test 20 A 10.0.0.1"] if transport == "tcp" else []))
+        reply.flags |= 0 if transport == "tcp" else dns.flags.TC
+        return reply.to_wire()
+
+    orders = database(HostEndpoint("orders.db.test.", 5432))
+    async with faulty(behave) as server:
+        targets = await Resolver(tmp_path, [str(server.address)], lambda event: None).resolve(
+            orders.endpoints
+        )
+    described = resolve.describe(orders, targets, {}, began=0.0, now=0.0)
+    lines = resolve.render({"environment": "shop", "databases": [described]}).splitlines()
+    assert lines[0] == f"environment shop, nameserver {server.address}"
+    assert lines[4].endswith("over TCP")
+
+
+def test_a_full_name_is_not_completed(
+    arguments: list[str], tmp_path: Path, server: Knot, capsys: Capture
+) -> None:
+    """The final dot of the environment file gets as far as the nameserver."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/resolv.conf").write_text("search a.test\noptions ndots:5\n")
+    file = tmp_path / "environments/shop.yaml"
+    file.write_text(re.sub(r"db\.test(?=:5432|\n)", "db.test.", ENVIRONMENT))
+    assert main([*arguments, "--json"]) == ExitCode.DONE
+    for described in json.loads(capsys.readouterr().out)["databases"]:
+        assert described["addresses"]
+        assert all(step["question"].endswith(".db.test") for step in described["steps"])
+
+
 def test_json_keeps_to_its_schema(arguments: list[str], server: Knot, capsys: Capture) -> None:
     assert main([*arguments, "--json"]) == ExitCode.DONE
     report = json.loads(capsys.readouterr().out)
@@ -161,7 +261,9 @@ def test_json_keeps_to_its_schema(arguments: list[str], server: Knot, capsys: Ca
             "priority": 3,
             "weight": 7,
             "zone": "",
+            "state": "unchecked",
             "role": "unknown",
+            "why": "",
         }
     ]
     assert [step["kind"] for step in stock["steps"]] == ["SRV", "A", "AAAA"]
@@ -201,3 +303,21 @@ def test_no_environment_is_refused_with_the_table_of_reasons(arguments: list[str
 def test_a_nameserver_must_be_an_address(arguments: list[str], capsys: Capture) -> None:
     assert main([*arguments, "--nameserver=ns.test"]) == ExitCode.INVALID
     assert "'ns.test'" in capsys.readouterr().err
+
+
+def test_each_address_is_checked_as_its_database_is_set(
+    postgresql: PostgreSQL, tmp_path: Path, capsys: Capture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        refusing = listener.getsockname()[1]
+    there = environments(
+        tmp_path,
+        orders=postgresql_pool(postgresql.port, refusing, check={"user": "postgres"}),
+        plain=postgresql_pool(postgresql.port),
+    )
+    assert main(["resolve", "--environments", str(there), *CHOSEN]) == ExitCode.DONE
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["address", "state", "role", "name", "why"] in rows
+    assert [f"127.0.0.1:{postgresql.port}", "answered", "primary", "127.0.0.1"] in [row[:4] for row in rows]
+    assert [f"127.0.0.1:{refusing}", "failed", "unknown", "127.0.0.1", "connection", "refused"] in rows
+    assert [f"127.0.0.1:{postgresql.port}", "answered"] in [row[:2] for row in rows]

@@ -78,6 +78,7 @@ async def test_an_answer_too_long_for_udp_comes_over_tcp(server: Knot) -> None:
     assert len(targets.targets) == 60
 
 
+@pytest.mark.waits
 async def test_following_a_database_through_changes_and_failures_of_dns(server: Knot) -> None:
     changes: list[Targets] = []
 

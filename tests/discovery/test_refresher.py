@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import cast
 
 import pytest
 import trio
-from hypothesis import given
-from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from dbambassador.discovery.refresher import (
-    FAST_PERIOD,
-    HASTE,
-    JITTER,
-    SLOW_PERIOD,
-    Refresher,
-    next_question,
-)
+from dbambassador.discovery.pace import FAST_PERIOD, HASTE, SLOW_PERIOD, SOON
+from dbambassador.discovery.parts import Gather
+from dbambassador.discovery.refresher import JITTER, Refresher
 from dbambassador.discovery.resolver import Resolver
 from dbambassador.events import Event, TargetsChanged
-from dbambassador.settings.schema import Database, Endpoint, HostEndpoint, Protocol
+from dbambassador.settings.schema import Database, Endpoint, HostEndpoint, Protocol, SrvEndpoint
 from dbambassador.values import Address, Target, Targets
+from tests.discovery.zone import site
 
 DATABASE = Database(
     name="orders",
@@ -41,12 +37,15 @@ class Oracle:
         self.failure = ""
         self.ttl = 10.0
         self.delay = 0.0
-        self.asked: list[tuple[float, bool]] = []
+        self.asked: list[tuple[float, float | None]] = []
+        """When, and after when the answer was to be."""
 
-    async def resolve(self, endpoints: Sequence[Endpoint], *, fresh: bool = False) -> Targets:
+    async def resolve(
+        self, endpoints: Sequence[Endpoint], *, after: float | None = None, gather: Gather
+    ) -> Targets:
         assert endpoints == DATABASE.endpoints
         asked_at = trio.current_time()
-        self.asked.append((asked_at, fresh))
+        self.asked.append((asked_at, after))
         await trio.sleep(self.delay)
         return Targets(
             targets=tuple(Target(Address(host, 5432), "orders.db.test") for host in self.hosts),
@@ -88,7 +87,7 @@ async def test_asks_at_once_and_then_when_the_answer_expires(
     assert 5 <= len(gaps) <= 6
     assert all(10 <= gap <= 10 * (1 + JITTER) + 0.001 for gap in gaps)
     assert len(set(gaps)) > 1, "no jitter"
-    assert not any(fresh for _, fresh in running.oracle.asked)
+    assert all(after is None for _, after in running.oracle.asked)
 
 
 async def test_urgent_asks_at_once_then_fast_then_slowly_past_the_cache(
@@ -103,7 +102,8 @@ async def test_urgent_asks_at_once_then_fast_then_slowly_past_the_cache(
     assert times[: len(fast)] == fast
     assert set(times[len(fast) :]) <= {5.0, 5.2, 6.0, 6.2, 7.0, 7.2, 8.0}
     assert len(times) == pytest.approx(len(fast) + 4, abs=1)
-    assert all(fresh for at, fresh in running.oracle.asked if at >= urgent)
+    afters = [after for at, after in running.oracle.asked if at >= urgent]
+    assert all(after is not None for after in afters)
 
 
 async def test_saying_the_same_again_changes_nothing(running: Running, autojump_clock: MockClock) -> None:
@@ -125,7 +125,7 @@ async def test_no_longer_urgent_waits_for_the_expiry(running: Running, autojump_
     assert running.oracle.times(calm) == []
     await trio.sleep(1.5)
     assert len(running.oracle.times(calm)) == 1
-    assert running.oracle.asked[-1][1] is False
+    assert running.oracle.asked[-1][1] is None
 
 
 async def test_wavering_never_asks_more_often_than_the_fast_period(
@@ -154,7 +154,7 @@ async def test_urgency_during_a_slow_lookup_is_followed_by_a_fresh_one(
     running.refresher.seek(True)
     await trio.sleep(2)
     assert running.oracle.asked[2][0] == pytest.approx(running.oracle.asked[1][0] + 2)
-    assert [fresh for _, fresh in running.oracle.asked] == [False, False, True]
+    assert [after is None for _, after in running.oracle.asked] == [True, True, False]
 
 
 async def test_an_answer_that_has_expired_already_is_no_tight_loop(
@@ -186,14 +186,99 @@ async def test_every_answer_is_published_but_only_changes_are_told(
     assert all(change.database == "orders" for change in running.changes)
 
 
-times = st.floats(0, 1000)
+async def test_trials_that_take_the_urgency_away_again_and_again_do_not_restart_the_haste(
+    running: Running, autojump_clock: MockClock
+) -> None:
+    await trio.sleep(1)
+    began = trio.current_time()
+    for _ in range(60):
+        running.refresher.seek(True)
+        await trio.sleep(0.8)
+        running.refresher.seek(False)
+        await trio.sleep(0.2)
+    times = running.oracle.times(began)
+    late = [at for at in times if at > 7]
+    assert len([at for at in times if at < 7]) >= HASTE / FAST_PERIOD
+    assert all(after - before > SLOW_PERIOD - 0.001 for before, after in pairwise(late))
+    assert len(late) >= 40
 
 
-@given(st.none() | times, st.just(float("-inf")) | times, times)
-def test_when_to_ask_next(urgent_since: float | None, asked_fresh: float, expiry: float) -> None:
-    due = next_question(urgent_since, asked_fresh, expiry)
-    if urgent_since is None:
-        assert due == expiry
-    else:
-        assert due >= max(urgent_since, asked_fresh + FAST_PERIOD)
-        assert due <= max(urgent_since + FAST_PERIOD, asked_fresh + SLOW_PERIOD)
+async def test_urgency_after_a_long_pause_is_a_new_haste(running: Running, autojump_clock: MockClock) -> None:
+    running.oracle.ttl = 1000
+    running.refresher.seek(True)
+    await trio.sleep(20)
+    running.refresher.seek(False)
+    await trio.sleep(SOON)
+    again = trio.current_time()
+    running.refresher.seek(True)
+    await trio.sleep(1.1)
+    assert running.oracle.times(again) == [0, 0.2, 0.4, 0.6, 0.8, 1.0]
+
+
+async def test_an_urgent_answer_is_newer_than_the_last_set_and_as_young_as_the_schedule(
+    running: Running, autojump_clock: MockClock
+) -> None:
+    running.oracle.delay = 0.05
+    await trio.sleep(3)
+    running.refresher.seek(True)
+    await trio.sleep(8.1)
+    first, *fresh = [(at, after) for at, after in running.oracle.asked if after is not None]
+    assert first[1] == pytest.approx(first[0] - FAST_PERIOD)
+    ended = first[0] + running.oracle.delay
+    for at, after in fresh:
+        assert after == pytest.approx(ended)
+        ended = at + running.oracle.delay
+
+
+async def watch(refresher: Refresher, seen: list[set[str]]) -> None:
+    async for targets in refresher.targets.values():
+        hosts = {address.host for address in targets.addresses}
+        seen.append(hosts)
+
+
+BOTH = HostEndpoint("a.db.test", 1), HostEndpoint("b.db.test", 2)
+
+
+async def test_a_question_that_went_past_an_empty_cache_is_a_fresh_one(
+    running: Running, autojump_clock: MockClock
+) -> None:
+    began = trio.current_time()
+    running.oracle.delay = 0.01
+    await running.refresher.targets.newer(0)
+    running.refresher.seek(True)
+    await trio.sleep(0.5)
+    assert running.oracle.times(began) == [0, 0.2, 0.4]
+
+
+@pytest.mark.waits
+@pytest.mark.parametrize("endpoints", [BOTH, BOTH[::-1], (SrvEndpoint("_pg.db.test"),)])
+async def test_a_silent_zone_delays_no_news_of_another_and_loses_nothing(
+    tmp_path: Path, endpoints: tuple[Endpoint, ...]
+) -> None:
+    """Two endpoints, and the hosts of a SRV record, each with one name whose answers stop coming."""
+    async with site(tmp_path, a__db__test=["20 A 10.0.0.1"], b__db__test=["20 A 10.0.0.2"]) as place:
+        place.zone.records["_pg.db.test"] = ["20 SRV 0 1 1 a.db.test.", "20 SRV 0 1 2 b.db.test."]
+        place.write("resolv.conf", "options timeout:1 attempts:1")
+        refresher = Refresher(replace(DATABASE, endpoints=endpoints), place.resolver, place.events.append)
+        seen: list[set[str]] = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch, refresher, seen)
+            nursery.start_soon(refresher.run)
+            await refresher.targets.newer(0)
+            silent_since = trio.current_time()
+            place.zone.delays["b.db.test"] = 9
+            refresher.seek(True)
+            await trio.sleep(0.3)
+            place.zone.records["a.db.test"] = ["20 A 10.0.0.3"]
+            changed = trio.current_time()
+            while not any(address.host == "10.0.0.3" for address in refresher.targets.value.addresses):
+                await refresher.targets.newer(refresher.targets.version)
+            assert trio.current_time() - changed < 0.6
+            while "no answer from" not in refresher.targets.value.failure:
+                assert refresher.targets.value.asked_at < silent_since, "no answer of b since"
+                await refresher.targets.newer(refresher.targets.version)
+            assert trio.current_time() - changed < 2
+            assert refresher.targets.value.stale
+            nursery.cancel_scope.cancel()
+        assert seen[0] == set()
+        assert all("10.0.0.2" in hosts for hosts in seen[1:]), seen

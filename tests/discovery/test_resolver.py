@@ -77,7 +77,7 @@ async def test_answers_come_from_the_cache_with_their_first_asking_until_asked_f
         assert {step.server for step in again.steps} == {"cache"}
         assert len(place.asked) == 2
         place.zone.records["orders.db.test"] = ["20 A 10.0.0.2"]
-        anew = await place.resolver.resolve(ORDERS, fresh=True)
+        anew = await place.resolver.resolve(ORDERS, after=trio.current_time())
         assert shown(anew) == ["10.0.0.2:5432"]
         assert anew.asked_at > first.asked_at
         assert shown(await place.resolver.resolve(ORDERS)) == ["10.0.0.2:5432"]
@@ -91,7 +91,7 @@ async def test_identical_questions_in_flight_are_shared_even_if_the_first_asker_
         results: list[Targets] = []
 
         async def one() -> None:
-            results.append(await place.resolver.resolve(ORDERS, fresh=True))
+            results.append(await place.resolver.resolve(ORDERS, after=trio.current_time()))
 
         with trio.move_on_after(0.02):
             await one()
@@ -119,7 +119,7 @@ async def test_stale_addresses_are_served_while_dns_fails_but_never_on_nxdomain(
     async with site(tmp_path, orders__db__test=["20 A 10.0.0.1"]) as place:
         good = await place.resolver.resolve(ORDERS)
         place.zone.codes[""] = code
-        stale = await place.resolver.resolve(ORDERS, fresh=True)
+        stale = await place.resolver.resolve(ORDERS, after=trio.current_time())
         assert shown(stale) == ["10.0.0.1:5432"]
         assert stale.stale
         assert stale.asked_at == good.asked_at
@@ -127,9 +127,9 @@ async def test_stale_addresses_are_served_while_dns_fails_but_never_on_nxdomain(
             f"orders.db.test could not be looked up: {place.server.address} could not answer ({code.name})"
         )
         place.zone.codes[""] = dns.rcode.NXDOMAIN
-        assert (await place.resolver.resolve(ORDERS, fresh=True)).targets == ()
+        assert (await place.resolver.resolve(ORDERS, after=trio.current_time())).targets == ()
         place.zone.codes[""] = code
-        gone = await place.resolver.resolve(ORDERS, fresh=True)
+        gone = await place.resolver.resolve(ORDERS, after=trio.current_time())
         assert gone.targets == ()
         assert not gone.stale
 
@@ -246,9 +246,9 @@ async def test_the_server_that_answered_last_is_asked_first(tmp_path: Path) -> N
         silent.zone.delays = {"A": 9, "AAAA": 9}
         servers = [str(silent.server.address), str(good.server.address)]
         resolver = Resolver(tmp_path, servers, ignore)
-        assert shown(await resolver.resolve(ORDERS, fresh=True)) == ["10.0.0.1:5432"]
+        assert shown(await resolver.resolve(ORDERS, after=trio.current_time())) == ["10.0.0.1:5432"]
         silent.server.asked.clear()
-        assert shown(await resolver.resolve(ORDERS, fresh=True)) == ["10.0.0.1:5432"]
+        assert shown(await resolver.resolve(ORDERS, after=trio.current_time())) == ["10.0.0.1:5432"]
         assert silent.asked == []
 
 
@@ -259,17 +259,33 @@ async def test_one_late_answer_does_not_bind_to_a_server_with_another_view(
     async with site(tmp_path, orders__db__test=["20 A 10.0.0.1"]) as own, site(tmp_path) as other:
         resolver = Resolver(tmp_path, [str(own.server.address), str(other.server.address)], ignore)
         own.zone.delays = {"A": 0.8, "AAAA": 0.8}
-        assert "NXDOMAIN" in (await resolver.resolve(ORDERS, fresh=True)).failure
+        assert "NXDOMAIN" in (await resolver.resolve(ORDERS, after=trio.current_time())).failure
         own.zone.delays = {}
-        assert shown(await resolver.resolve(ORDERS, fresh=True)) == ["10.0.0.1:5432"]
+        assert shown(await resolver.resolve(ORDERS, after=trio.current_time())) == ["10.0.0.1:5432"]
 
         other.zone.records = {"orders.db.test": ["20 A 192.0.2.1"]}
-        monkeypatch.setattr(lookup, "PREFERENCE", 0.2)
+        monkeypatch.setattr(lookup, "URGENT_PREFERENCE", 0.2)
         own.zone.delays = {"A": 0.8, "AAAA": 0.8}
-        assert shown(await resolver.resolve(ORDERS, fresh=True)) == ["192.0.2.1:5432"]
+        assert shown(await resolver.resolve(ORDERS, after=trio.current_time())) == ["192.0.2.1:5432"]
         own.zone.delays = {}
-        await trio.sleep(lookup.PREFERENCE)
-        assert shown(await resolver.resolve(ORDERS, fresh=True)) == ["10.0.0.1:5432"]
+        await trio.sleep(lookup.URGENT_PREFERENCE)
+        assert shown(await resolver.resolve(ORDERS, after=trio.current_time())) == ["10.0.0.1:5432"]
+
+
+async def test_in_peace_a_server_that_answered_in_anothers_place_is_asked_first_for_longer(
+    tmp_path: Path,
+) -> None:
+    records = {"orders__db__test": ["1 A 10.0.0.1"]}
+    async with site(tmp_path, **records) as first, site(tmp_path, **records) as second:
+        resolver = Resolver(tmp_path, [str(each.server.address) for each in (first, second)], ignore)
+        first.zone.delays = {"A": 9, "AAAA": 9}
+        await resolver.resolve(ORDERS)
+        first.server.asked.clear()
+        await trio.sleep(lookup.URGENT_PREFERENCE + 0.1)
+        await resolver.resolve(ORDERS)
+        assert first.asked == []
+        await resolver.resolve(ORDERS, after=trio.current_time())
+        assert first.asked != []
 
 
 async def test_nameservers_come_from_resolv_conf_unless_given(tmp_path: Path) -> None:

@@ -25,13 +25,16 @@ class Zone:
         self.codes: dict[str, dns.rcode.Rcode] = {}
         """Response codes by name, "" for every name."""
         self.delays: dict[str, float] = {}
-        """Seconds by type (A, AAAA, SRV)."""
+        """Seconds by name, or by type (A, AAAA, SRV)."""
+        self.asked_at: list[tuple[float, str, str]] = []
+        """When each question came, with its name and type."""
 
     async def behave(self, query: dns.message.Message, transport: str) -> bytes | None:
         asked = query.question[0]
         name = asked.name.to_text(omit_final_dot=True)
         kind = dns.rdatatype.to_text(asked.rdtype)
-        await trio.sleep(self.delays.get(kind, 0))
+        self.asked_at.append((trio.current_time(), name, kind))
+        await trio.sleep(self.delays.get(name, self.delays.get(kind, 0)))
         code = self.codes.get(name, self.codes.get(""))
         if code is not None:
             return reply_to(query, code=code).to_wire()

@@ -38,6 +38,13 @@ def postgresql_database(endpoint: str, port: int | None = None, **settings: Any)
     }
 
 
+def postgresql_pool(*ports: int, **settings: Any) -> dict[str, Any]:
+    """A PostgreSQL database whose servers listen on these ports of localhost."""
+    database = postgresql_database("", **settings)
+    del database["endpoint"]
+    return {**database, "endpoints": [{"host": "127.0.0.1", "port": port} for port in ports]}
+
+
 def mysql_database(endpoint: str, port: int | None = None, **settings: Any) -> dict[str, Any]:
     """A MySQL or MariaDB database on localhost."""
     return {**postgresql_database(endpoint, port, **settings), "protocol": "mysql"}

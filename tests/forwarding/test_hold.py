@@ -11,6 +11,7 @@ from dbambassador.forwarding.hold import MAX_HELD, Hold
 from dbambassador.forwarding.wire import Left
 from dbambassador.latest import Latest
 from dbambassador.values import Address, Choice, Target
+from tests.choices import serving
 
 TARGET = Target(Address("10.0.0.1", 5432), "db.test")
 
@@ -23,7 +24,7 @@ def socket_pair() -> tuple[trio.SocketStream, trio.SocketStream]:
 async def test_with_a_target_nobody_waits() -> None:
     near, far = socket_pair()
     async with near, far:
-        choice = Choice(1, TARGET, True)
+        choice = serving(1, TARGET)
         assert await Hold(Latest(choice)).choice(near) is choice
 
 
@@ -33,12 +34,12 @@ async def test_clients_get_the_target_the_moment_there_is_one() -> None:
     async with near_far[0], near_far[1], trio.open_nursery() as nursery:
 
         async def wait() -> None:
-            assert await hold.choice(near_far[0]) == Choice(1, TARGET, True)
+            assert await hold.choice(near_far[0]) == serving(1, TARGET)
 
         nursery.start_soon(wait)
         await wait_all_tasks_blocked()
         assert hold.held == 1
-        choices.publish(Choice(1, TARGET, True))
+        choices.publish(serving(1, TARGET))
     assert hold.held == 0
 
 

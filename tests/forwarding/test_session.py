@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -12,6 +13,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from dbambassador.events import ClientRefused, Event, Refusal, SessionCrashed
+from dbambassador.forwarding.balance import balancer
 from dbambassador.forwarding.descriptors import Descriptors
 from dbambassador.forwarding.hold import Hold
 from dbambassador.forwarding.ledger import Ledger
@@ -21,12 +23,22 @@ from dbambassador.forwarding.postgresql_wire import PostgresqlWire
 from dbambassador.forwarding.session import MAX_FAILURES, Service
 from dbambassador.forwarding.stream_relay import StreamRelay
 from dbambassador.forwarding.wire import TcpWire, Wire
+from dbambassador.health import roles
 from dbambassador.health.evidence import Evidence, Role, Signal
 from dbambassador.health.judge import Judge
 from dbambassador.latest import Latest
 from dbambassador.protocols.mysql import packet
-from dbambassador.protocols.postgresql import startup_message
+from dbambassador.protocols.postgresql import error_response, startup_message
+from dbambassador.settings.schema import (
+    Balance,
+    Database,
+    HostEndpoint,
+    Protocol,
+    TargetSessionAttrs,
+    TcpListen,
+)
 from dbambassador.values import Address, Choice, Target
+from tests.choices import lost, serving
 
 SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 GSSENC_REQUEST = bytes.fromhex("0000000804d21630")
@@ -35,6 +47,14 @@ GREETING = packet(0, b"\x0a8.0.0\0" + bytes(60))
 AUTHENTICATION_OK = b"R\0\0\0\x08\0\0\0\0"
 KEY = bytes.fromhex("00000007") + b"abcd"
 WELCOME = AUTHENTICATION_OK + b"K\0\0\0\x0c" + KEY + b"Z\0\0\0\x05I"
+
+DATABASE = Database(
+    name="orders",
+    protocol=Protocol.TCP,
+    listen=(TcpListen("127.0.0.1", 5432),),
+    endpoints=(HostEndpoint("db.test", 5432),),
+)
+WRITER = replace(DATABASE, target_session_attrs=TargetSessionAttrs.READ_WRITE)
 
 Conversation = Callable[[trio.SocketStream], Awaitable[None]]
 
@@ -61,7 +81,8 @@ class Server:
 class Scene:
     """One database's sessions. It stands in for the judge as well."""
 
-    def __init__(self, nursery: trio.Nursery, wire: Wire, limit: int) -> None:
+    def __init__(self, nursery: trio.Nursery, wire: Wire, limit: int, database: Database) -> None:
+        self.database = database
         self.nursery = nursery
         self.choices = Latest(Choice(settled=True, held_until=trio.current_time() + 60))
         self.ledger = Ledger()
@@ -75,16 +96,23 @@ class Scene:
     def observe(self, evidence: Evidence) -> None:
         self.evidence.append(evidence)
 
+    def try_out(self, address: Address) -> bool:
+        return True
+
+    def role(self, address: Address) -> Role:
+        return Role.UNKNOWN
+
     async def listen(self) -> None:
         listener = await self._listener()
         self.port = listener.socket.getsockname()[1]
         publish = self.events.append
         service = Service(
-            "orders",
+            self.database,
             self.wire,
             cast(Judge, self),
             self.ledger,
             Hold(self.choices),
+            balancer(self.database.balance, self.ledger.sessions),
             StreamRelay(),
             Descriptors(publish),
             publish,
@@ -101,8 +129,9 @@ class Scene:
         address = server.address if isinstance(server, Server) else server
         target = Target(address, "db.test") if address else None
         epoch = self.choices.value.epoch + 1
-        self.choices.publish(Choice(epoch, target, True, trio.current_time() + 60))
-        await self.ledger.evict(epoch)
+        held_until = trio.current_time() + 60
+        self.choices.publish(serving(epoch, target) if target else lost(epoch, held_until=held_until))
+        await self.ledger.evict(self.choices.value)
 
     async def connect(self) -> trio.SocketStream:
         client = await trio.open_tcp_stream("127.0.0.1", self.port)
@@ -116,10 +145,10 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(wire: Wire, *, limit: int = 0) -> AsyncIterator[Scene]:
+async def scene(wire: Wire, *, limit: int = 0, database: Database = DATABASE) -> AsyncIterator[Scene]:
     with trio.fail_after(15):
         async with trio.open_nursery() as nursery:
-            stage = Scene(nursery, wire, limit)
+            stage = Scene(nursery, wire, limit, database)
             await stage.listen()
             try:
                 yield stage
@@ -202,7 +231,7 @@ async def test_a_client_told_no_encryption_is_never_told_twice(said: int) -> Non
         await stream.send_all(b"N")
         await until_closed(stream)
 
-    async with scene(PostgresqlWire(writer=False)) as stage:
+    async with scene(PostgresqlWire()) as stage:
         old, new = await stage.server(decline), await stage.server(welcome_in_clear)
         await stage.choose(old)
         client = await stage.connect()
@@ -223,7 +252,7 @@ async def test_a_client_told_no_encryption_is_never_told_twice(said: int) -> Non
 )
 @pytest.mark.parametrize("there", [True, False])
 async def test_every_order_of_encryption_requests_byte_by_byte(requests: list[bytes], there: bool) -> None:
-    async with scene(PostgresqlWire(writer=True)) as stage:
+    async with scene(PostgresqlWire(), database=WRITER) as stage:
         if there:
             await stage.choose(await stage.server(welcome_in_clear))
         else:
@@ -242,7 +271,7 @@ async def test_every_order_of_encryption_requests_byte_by_byte(requests: list[by
 
 
 async def test_what_is_no_postgresql_server_is_found_out_before_the_client_hears_of_it() -> None:
-    async with scene(PostgresqlWire(writer=False)) as stage:
+    async with scene(PostgresqlWire()) as stage:
         odd, good = await stage.server(greet), await stage.server(welcome_in_clear)
         await stage.choose(odd)
         client = await stage.connect()
@@ -270,8 +299,8 @@ async def test_attempts_on_trial_last_as_long_as_the_hold() -> None:
         refusing = await stage.server(close_at_once)
         address = refusing.address
         deadline = trio.current_time() + 0.5
-        on_trial = Choice(0, Target(address, "db.test"), True, on_trial=True)
-        failed = Choice(0, None, True, deadline, "still down")
+        on_trial = serving(0, Target(address, "db.test"), on_trial=True)
+        failed = lost(0, held_until=deadline, why="still down")
 
         def observe(evidence: Evidence) -> None:
             assert evidence.signal is Signal.FALTERED
@@ -314,7 +343,7 @@ async def test_a_connection_is_all_that_a_tcp_server_can_prove() -> None:
         client = await stage.connect()
         await client.send_eof()
         await until_closed(client)
-        assert stage.evidence[0].signal is Signal.ANSWERED
+        assert stage.evidence[0].signal is Signal.SERVED
 
 
 async def test_the_role_and_the_key_are_learnt_from_what_passes_by() -> None:
@@ -331,7 +360,7 @@ async def test_the_role_and_the_key_are_learnt_from_what_passes_by() -> None:
         await until_closed(stream)
 
     for text, role in ((b"on", Role.STANDBY), (b"off", Role.PRIMARY)):
-        async with scene(PostgresqlWire(writer=False)) as stage:
+        async with scene(PostgresqlWire()) as stage:
             server = await stage.server(partial(welcome, role=text))
             await stage.choose(server)
             client = await stage.connect()
@@ -342,7 +371,7 @@ async def test_the_role_and_the_key_are_learnt_from_what_passes_by() -> None:
 
 
 async def test_a_refused_client_takes_no_other_clients_place() -> None:
-    async with scene(PostgresqlWire(writer=False), limit=1) as stage:
+    async with scene(PostgresqlWire(), limit=1) as stage:
         await stage.choose(await stage.server(welcome_in_clear))
         first = await stage.connect()
         await first.send_all(STARTUP)
@@ -359,3 +388,248 @@ async def test_a_refused_client_takes_no_other_clients_place() -> None:
         await silent.aclose()
         reasons = [event.refusal for event in stage.events if isinstance(event, ClientRefused)]
         assert reasons == [Refusal.TOO_MANY]
+
+
+def parameter(name: str, value: str) -> bytes:
+    body = f"{name}\0{value}\0".encode()
+    return b"S" + (4 + len(body)).to_bytes(4, "big") + body
+
+
+def welcome_of(standby: bool, read_only: bool = False) -> bytes:
+    return (
+        AUTHENTICATION_OK
+        + parameter("default_transaction_read_only", "on" if read_only else "off")
+        + parameter("in_hot_standby", "on" if standby else "off")
+        + WELCOME[len(AUTHENTICATION_OK) :]
+    )
+
+
+def server_of(standby: bool, *, read_only: bool = False) -> Conversation:
+    """A PostgreSQL server that reports its role."""
+
+    async def converse(stream: trio.SocketStream) -> None:
+        await exactly(stream, len(STARTUP))
+        await stream.send_all(welcome_of(standby, read_only))
+        await until_closed(stream)
+
+    return converse
+
+
+R = TargetSessionAttrs
+FITTING = [
+    (R.ANY, True, False, True),
+    (R.READ_WRITE, False, False, True),
+    (R.READ_WRITE, False, True, False),
+    (R.READ_WRITE, True, False, False),
+    (R.PRIMARY, False, True, True),
+    (R.PRIMARY, True, True, False),
+    (R.READ_ONLY, True, False, True),
+    (R.READ_ONLY, False, True, True),
+    (R.READ_ONLY, False, False, False),
+    (R.STANDBY, True, False, True),
+    (R.STANDBY, False, True, False),
+    (R.PREFER_STANDBY, False, False, True),
+]
+
+
+@pytest.mark.parametrize(("wanted", "standby", "read_only", "fits"), FITTING)
+async def test_target_session_attrs_mean_what_they_mean_to_libpq(
+    wanted: TargetSessionAttrs, standby: bool, read_only: bool, fits: bool
+) -> None:
+    database = replace(DATABASE, target_session_attrs=wanted)
+    async with scene(PostgresqlWire(), database=database) as stage:
+        await stage.choose(await stage.server(server_of(standby, read_only=read_only)))
+
+        def observe(evidence: Evidence) -> None:
+            stage.evidence.append(evidence)
+            if not roles.fits(evidence.role, wanted):
+                stage.choices.publish(lost(9, why="wrong role"))
+
+        stage.observe = observe  # type: ignore[method-assign]
+        client = await stage.connect()
+        await client.send_all(STARTUP)
+        if fits:
+            expected = welcome_of(standby, read_only)
+            assert await exactly(client, len(expected)) == expected
+        else:
+            answer = await client.receive_some(4096)
+            assert b"C57P03\0" in answer
+            assert AUTHENTICATION_OK not in answer
+
+
+async def test_one_sessions_read_only_default_is_not_held_against_the_server() -> None:
+    async with scene(PostgresqlWire(), database=WRITER) as stage:
+        await stage.choose(await stage.server(server_of(False, read_only=True)))
+        client = await stage.connect()
+        await client.send_all(STARTUP)
+        assert b"C57P03\0" in await client.receive_some(4096)
+        assert {each.role for each in stage.evidence} <= {Role.UNKNOWN, Role.PRIMARY}
+
+
+async def test_who_prefers_a_standby_leaves_a_primary_only_if_there_are_others() -> None:
+    database = replace(DATABASE, target_session_attrs=R.PREFER_STANDBY, balance=Balance.LEAST_CONNECTIONS)
+    async with scene(PostgresqlWire(), database=database) as stage:
+        primary, standby = await stage.server(server_of(False)), await stage.server(server_of(True))
+        both = [Target(each.address, "db.test") for each in (primary, standby)]
+        stage.choices.publish(serving(1, *both))
+        await stage.ledger.evict(stage.choices.value)
+
+        def observe(evidence: Evidence) -> None:
+            if evidence.role is Role.PRIMARY:
+                stage.choices.publish(serving(1, both[1]))
+
+        stage.observe = observe  # type: ignore[method-assign]
+        for _ in range(2):
+            client = await stage.connect()
+            await client.send_all(STARTUP)
+            assert await exactly(client, len(welcome_of(True))) == welcome_of(True)
+
+
+async def test_hash_goes_by_user_and_database_also_for_clients_that_ask_for_encryption() -> None:
+    database = replace(DATABASE, balance=Balance.HASH)
+    async with scene(PostgresqlWire(), database=database) as stage:
+        servers = [await stage.server(welcome_in_clear) for _ in range(4)]
+        stage.choices.publish(serving(1, *(Target(each.address, "db.test") for each in servers)))
+        await stage.ledger.evict(stage.choices.value)
+        for _ in range(5):
+            client = await stage.connect()
+            await client.send_all(SSL_REQUEST)
+            assert await exactly(client, 1) == b"N"
+            await client.send_all(STARTUP)
+            assert await exactly(client, len(WELCOME)) == WELCOME
+            await client.aclose()
+        assert sorted(each.accepted for each in servers) == [0, 0, 0, 5]
+
+
+async def test_a_session_takes_the_hosts_other_address_if_the_first_refuses() -> None:
+    async with scene(MysqlWire()) as stage:
+        server = await stage.server(greet)
+        gone = await stage._listener()
+        refusing = Address(*gone.socket.getsockname()[:2])
+        gone.socket.close()
+        host = Target(refusing, "db.test", alternate=server.address)
+        stage.choices.publish(serving(1, host))
+        await stage.ledger.evict(stage.choices.value)
+        client = await stage.connect()
+        assert await exactly(client, len(GREETING)) == GREETING
+        assert (stage.ledger.sessions(refusing), stage.ledger.sessions(server.address)) == (0, 1)
+        assert (refusing, Signal.FALTERED) in {(each.address, each.signal) for each in stage.evidence}
+
+
+async def test_of_those_who_wait_for_a_trial_one_tries() -> None:
+    async with scene(MysqlWire()) as stage:
+        server = await stage.server(stay_silent)
+        target = Target(server.address, "db.test")
+        tried: list[Address] = []
+
+        def try_out(address: Address) -> bool:
+            if tried:
+                return False
+            tried.append(address)
+            stage.choices.publish(
+                Choice(1, tenures={address: 1}, settled=True, held_until=trio.current_time() + 60)
+            )
+            return True
+
+        stage.try_out = try_out  # type: ignore[method-assign]
+        for _ in range(5):
+            await stage.connect()
+        await wait_all_tasks_blocked(0.01)
+        stage.choices.publish(serving(1, target, on_trial=True))
+        await stage.ledger.evict(stage.choices.value)
+        await wait_all_tasks_blocked(0.01)
+        assert server.accepted == 1
+        stage.choices.publish(serving(1, target))
+        await wait_all_tasks_blocked(0.01)
+        assert server.accepted == 5
+
+
+async def test_a_cancel_whose_key_nobody_saw_goes_to_all_servers_with_sessions() -> None:
+    request = (16).to_bytes(4, "big") + (80877102).to_bytes(4, "big") + KEY
+    got: list[bytes] = []
+
+    async def take(stream: trio.SocketStream) -> None:
+        got.append(await exactly(stream, len(request)))
+
+    async with scene(PostgresqlWire()) as stage:
+        servers = [await stage.server(take) for _ in range(3)]
+        stage.choices.publish(serving(1, *(Target(each.address, "db.test") for each in servers)))
+        client = await stage.connect()
+        await client.send_all(request)
+        assert await until_closed(client) == b""
+        assert got == [request] * 3
+
+
+async def test_a_mysql_server_that_has_not_greeted_is_left_by_a_reset() -> None:
+    """A server that hangs finds a closed connection later, and counts it against this host."""
+    ends: list[str] = []
+
+    async def note_the_end(stream: trio.SocketStream) -> None:
+        try:
+            ends.append("closed" if not await stream.receive_some(1) else "data")
+        except trio.BrokenResourceError:
+            ends.append("reset")
+
+    async with scene(MysqlWire()) as stage:
+        old, new = await stage.server(note_the_end), await stage.server(greet)
+        await stage.choose(old)
+        client = await stage.connect()
+        await wait_all_tasks_blocked(0.01)
+        await stage.choose(new)
+        assert await exactly(client, len(GREETING)) == GREETING
+        await wait_all_tasks_blocked(0.01)
+        assert ends == ["reset"]
+
+
+async def test_a_server_that_is_never_ready_while_its_check_says_so_is_given_up() -> None:
+    async def not_ready(stream: trio.SocketStream) -> None:
+        await exactly(stream, len(STARTUP))
+        await stream.send_all(error_response("57P03", "not for you"))
+        await until_closed(stream)
+
+    async with scene(PostgresqlWire()) as stage:
+        server = await stage.server(not_ready)
+        await stage.choose(server)
+        client = await stage.connect()
+        await client.send_all(STARTUP)
+        assert b"C57P03\0" in await until_closed(client)
+        assert server.accepted == MAX_FAILURES
+
+
+async def test_encryption_from_the_first_byte_counts_as_served() -> None:
+    """And whatever role the server has will not be seen."""
+    hello = b"\x16\x03\x01\0\x05hello"
+
+    async def shake_hands(stream: trio.SocketStream) -> None:
+        await exactly(stream, len(hello))
+        await stream.send_all(b"\x16server hello")
+        await until_closed(stream)
+
+    async with scene(PostgresqlWire()) as stage:
+        await stage.choose(await stage.server(shake_hands))
+        client = await stage.connect()
+        await client.send_all(hello)
+        assert await exactly(client, 13) == b"\x16server hello"
+        assert [(each.signal, each.role_hidden) for each in stage.evidence] == [(Signal.SERVED, True)]
+
+
+async def test_who_prefers_a_standby_keeps_the_primary_that_it_logged_in_to() -> None:
+    question = b"R\0\0\0\x08\0\0\0\x03"
+
+    async def ask_for_the_password(stream: trio.SocketStream) -> None:
+        await exactly(stream, len(STARTUP))
+        await stream.send_all(question)
+        await exactly(stream, 1)
+        await stream.send_all(welcome_of(False))
+        await until_closed(stream)
+
+    database = replace(DATABASE, target_session_attrs=R.PREFER_STANDBY)
+    async with scene(PostgresqlWire(), database=database) as stage:
+        servers = [await stage.server(ask_for_the_password) for _ in range(2)]
+        stage.choices.publish(serving(1, *(Target(each.address, "db.test") for each in servers)))
+        await stage.ledger.evict(stage.choices.value)
+        client = await stage.connect()
+        await client.send_all(STARTUP)
+        assert await exactly(client, len(question)) == question
+        await client.send_all(b"x")
+        assert await exactly(client, len(welcome_of(False))) == welcome_of(False)

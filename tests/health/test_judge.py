@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import pairwise
 from typing import cast
 
@@ -12,23 +13,30 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from dbambassador.discovery.refresher import Refresher
-from dbambassador.events import CheckBlocked, Event
+from dbambassador.events import CheckBlocked, CheckDenied, CheckRestored, ChoiceChanged, Event, RoleChanged
 from dbambassador.health import judge as module
+from dbambassador.health.candidates import TRIAL_LIMIT
 from dbambassador.health.evidence import Evidence, Role, Signal
-from dbambassador.health.judge import DOUBT_INTERVAL, INTERVAL, ROLE_RECHECK, Judge
+from dbambassador.health.judge import Judge
 from dbambassador.health.probes import Blocked
-from dbambassador.health.states import State
+from dbambassador.health.schedule import DOUBT_INTERVAL, FAST_FOR, ROLE_RECHECK
+from dbambassador.health.states import TRIP_AFTER, State
 from dbambassador.latest import Latest
 from dbambassador.settings.schema import (
+    Balance,
     Check,
     Database,
     HostEndpoint,
+    Login,
     Protocol,
     TargetSessionAttrs,
     TcpListen,
 )
 from dbambassador.values import Address, Target, Targets
 
+PROTOCOL, PASSIVE = Check(), Check(passive=True)
+LOGIN = Check(login=Login("probe"))
+INTERVAL = PROTOCOL.interval
 A, B = Address("10.0.0.1", 5432), Address("10.0.0.2", 5432)
 
 
@@ -56,18 +64,27 @@ class Scene:
         self.events: list[Event] = []
         self.checks: list[tuple[float, Address]] = []
         self.answers: dict[Address, Signal | Blocked] = {}
+        self.roles: dict[Address, Role] = {}
+        self.denied: set[Address] = set()
         self.slow: dict[Address, float] = {}
         cast(MockClock, trio.lowlevel.current_clock()).jump(1000)  # zero would pass for "never"
         self.start = trio.current_time()
-        self.judge = Judge(database, cast(Refresher, self.discovery), self.events.append)
+        self.sessions: dict[Address, int] = {}
+        self.judge = Judge(
+            database,
+            cast(Refresher, self.discovery),
+            lambda address: self.sessions.get(address, 0),
+            self.events.append,
+        )
 
-    async def probe(self, protocol: Protocol, address: Address) -> Evidence | None:
+    async def probe(self, _: Database, address: Address, *, denied: bool) -> Evidence | None:
         self.checks.append((trio.current_time() - self.start, address))
         await trio.sleep(self.slow.get(address, 0.001))
         answer = self.answers.get(address, Signal.ANSWERED)
         if isinstance(answer, Blocked):
             raise answer
-        return Evidence(address, answer, answer.value)
+        role = self.roles.get(address, Role.UNKNOWN)
+        return Evidence(address, answer, answer.value, role, denied=address in self.denied)
 
     def times(self, address: Address = A) -> list[float]:
         return [time for time, checked in self.checks if checked == address]
@@ -81,7 +98,7 @@ class Scene:
         return target.address if target else None
 
 
-def database(check: Check = Check.PROTOCOL, hold: float = 5.0) -> Database:
+def database(check: Check = PROTOCOL, hold: float = 5.0) -> Database:
     return Database(
         name="orders",
         protocol=Protocol.POSTGRESQL,
@@ -209,12 +226,12 @@ async def test_a_server_that_locked_this_host_out_is_left_alone(
 async def test_without_checks_the_next_session_tries(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    async with judging(monkeypatch, Scene(database(Check.PASSIVE))) as scene:
+    async with judging(monkeypatch, Scene(database(PASSIVE))) as scene:
         scene.discovery.find(A)
         await trio.sleep(2)
         assert [record.state for record in scene.judge.records] == [State.HALF_OPEN]
         assert scene.judge.choices.value.on_trial
-        scene.see(Signal.ANSWERED)
+        scene.see(Signal.SERVED)
         assert [record.state for record in scene.judge.records] == [State.UP]
         assert not scene.judge.choices.value.on_trial
         await trio.sleep(10 * INTERVAL)
@@ -222,26 +239,75 @@ async def test_without_checks_the_next_session_tries(
         assert scene.checks == []
 
 
-async def test_failed_trials_do_not_lengthen_the_hold(
+async def test_one_session_tries_and_the_others_wait_for_what_it_says(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    async with judging(monkeypatch, Scene(database(Check.PASSIVE))) as scene:
+    async with judging(monkeypatch, Scene(database(PASSIVE))) as scene:
         scene.discovery.find(A)
         await trio.sleep(2)
-        scene.see(Signal.ANSWERED)
+        assert scene.judge.try_out(A)
+        assert scene.chosen is None
+        assert not scene.judge.try_out(A)
+        scene.see(Signal.SERVED)
+        assert scene.chosen == A
+        scene.see(Signal.FALTERED)
+        await trio.sleep(2)
+        assert scene.judge.try_out(A)  # and tells nothing: its client asks a person for the password
+        await trio.sleep(TRIAL_LIMIT - 0.01)
+        assert scene.chosen is None
+        await trio.sleep(0.02)
+        assert scene.chosen == A
+        assert scene.judge.try_out(A)
+
+
+async def test_failed_trials_come_less_and_less_often_and_do_not_lengthen_the_hold(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with judging(monkeypatch, Scene(database(PASSIVE))) as scene:
+        scene.discovery.find(A)
+        await trio.sleep(2)
+        scene.see(Signal.SERVED)
         lost = trio.current_time()
         scene.see(Signal.FALTERED)
-        for _ in range(20):
-            await trio.sleep(1.5)
-            assert scene.chosen == A
+        waits = []
+        for _ in range(6):
+            began = trio.current_time()
+            while scene.chosen is None:
+                await scene.judge.choices.newer(scene.judge.choices.version)
+            waits.append(trio.current_time() - began)
+            assert scene.judge.choices.value.on_trial
             scene.see(Signal.FALTERED)
             assert scene.chosen is None
             assert scene.judge.choices.value.held_until == lost + scene.database.hold
-        await trio.sleep(1.5)
-        scene.see(Signal.ANSWERED)
+        expected = [1, 2, 4, 8, 8, 8]
+        assert all(0.79 * each <= wait <= 1.21 * each for each, wait in zip(expected, waits, strict=True))
+        await trio.sleep(10)
+        scene.see(Signal.SERVED)
         again = trio.current_time()
         scene.see(Signal.FALTERED)
         assert scene.judge.choices.value.held_until == again + scene.database.hold
+        await trio.sleep(1.3)
+        assert scene.chosen == A  # the first wait is short again
+
+
+async def test_a_server_that_passes_checks_and_drops_sessions_gets_one_trial_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with judging(monkeypatch, Scene(database())) as scene:
+        scene.discovery.find(A)
+        await trio.sleep(1)
+        for _ in range(TRIP_AFTER):
+            assert scene.chosen == A
+            scene.see(Signal.FALTERED)
+            await trio.sleep(0.1)
+        assert [record.state for record in scene.judge.records] == [State.OPEN]
+        checked = len(scene.times())
+        await trio.sleep(0.6)
+        assert len(scene.times()) == checked
+        await trio.sleep(0.6)
+        assert scene.judge.choices.value.on_trial
+        scene.see(Signal.SERVED)
+        assert [record.state for record in scene.judge.records] == [State.UP]
 
 
 async def test_a_standby_is_tried_again_after_a_while_within_one_hold(
@@ -252,20 +318,210 @@ async def test_a_standby_is_tried_again_after_a_while_within_one_hold(
         scene.discovery.find(A)
         await trio.sleep(1)
         lost = trio.current_time()
-        scene.see(Signal.ANSWERED, role=Role.STANDBY)
-        for _ in range(8):
+        scene.see(Signal.SERVED, role=Role.STANDBY)
+        for _ in range(30):
             assert scene.chosen is None
             assert scene.judge.choices.value.held_until == lost + scene.database.hold
-            await trio.sleep(ROLE_RECHECK - 0.01)
+            pause = ROLE_RECHECK if trio.current_time() < lost + FAST_FOR else 1.0
+            await trio.sleep(pause - 0.01)
             assert scene.chosen is None
             await trio.sleep(0.02)
             assert scene.chosen == A
             assert scene.judge.choices.value.on_trial
-            scene.see(Signal.ANSWERED, role=Role.STANDBY)
-        await trio.sleep(ROLE_RECHECK + 0.01)
-        scene.see(Signal.ANSWERED, role=Role.PRIMARY)
+            assert scene.judge.try_out(A)
+            scene.see(Signal.SERVED, role=Role.STANDBY)
+        await trio.sleep(1.01)
+        scene.see(Signal.SERVED, role=Role.PRIMARY)
         assert scene.chosen == A
         assert not scene.judge.choices.value.on_trial
+
+
+async def test_trials_that_fail_fill_no_log(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with judging(monkeypatch, Scene(database())) as scene:
+        scene.discovery.find(A)
+        await trio.sleep(1)
+        scene.see(Signal.SERVED, role=Role.STANDBY)
+        told = len([event for event in scene.events if isinstance(event, ChoiceChanged)])
+        for _ in range(20):
+            await trio.sleep(1.1)
+            assert scene.judge.try_out(A)
+            scene.see(Signal.SERVED, role=Role.STANDBY)
+        later = [event for event in scene.events if isinstance(event, ChoiceChanged)][told:]
+        assert len(later) <= 1  # that clients are told so from now on
+
+
+async def test_checks_that_tell_the_role_find_the_promoted_standby_by_themselves(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    scene = Scene(database(LOGIN))
+    scene.roles = {A: Role.PRIMARY, B: Role.STANDBY}
+    async with judging(monkeypatch, scene):
+        scene.discovery.find(B, A)
+        await trio.sleep(40)
+        assert scene.chosen == A
+        calm = len(scene.times(B))
+        assert calm <= 3
+        scene.answers[A] = Signal.FAILED
+        scene.see(Signal.SESSION_BROKE)
+        await trio.sleep(2)
+        assert scene.chosen is None
+        assert not scene.judge.choices.value.on_trial  # no session is needed to tell
+        assert len(scene.times(B)) > calm + 5
+        scene.roles[B] = Role.PRIMARY
+        await trio.sleep(0.21)
+        assert scene.chosen == B
+
+
+async def test_refused_credentials_are_shouted_once_and_sessions_tell_the_role_instead(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    scene = Scene(database(LOGIN))
+    scene.denied = {A}
+    async with judging(monkeypatch, scene):
+        scene.discovery.find(A)
+        await trio.sleep(10 * INTERVAL)
+        denials = [event for event in scene.events if isinstance(event, CheckDenied)]
+        assert [event.address for event in denials] == [A]
+        assert scene.chosen == A
+        scene.see(Signal.SERVED, role=Role.STANDBY)
+        assert scene.chosen is None
+        await trio.sleep(ROLE_RECHECK + 0.01)
+        assert scene.judge.choices.value.on_trial
+        scene.denied = set()
+        await trio.sleep(2 * INTERVAL)
+        assert [event for event in scene.events if isinstance(event, CheckRestored)]
+        scene.see(Signal.SERVED, role=Role.PRIMARY)
+        changes = [event for event in scene.events if isinstance(event, RoleChanged)]
+        assert [(event.before, event.now) for event in changes] == [("standby", "primary")]
+
+
+async def test_a_stalled_address_is_checked_at_once_and_one_silent_check_ends_its_sessions(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with judging(monkeypatch, Scene(database())) as scene:
+        scene.discovery.find(A)
+        await trio.sleep(5)
+        scene.answers[A] = Signal.SILENT
+        scene.slow[A] = 1.2
+        epoch = scene.judge.choices.value.epoch
+        scene.see(Signal.STALLED)
+        assert scene.chosen == A
+        await trio.sleep(1.21)
+        assert scene.chosen is None
+        assert scene.judge.choices.value.epoch == epoch + 1
+        assert scene.judge.choices.value.tenures == {}
+
+
+async def test_one_sessions_word_moves_nobody_before_the_check_that_follows(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with judging(monkeypatch, Scene(database())) as scene:
+        scene.discovery.find(A, B)
+        await trio.sleep(1)
+        before = scene.judge.choices.value.tenures
+        scene.see(Signal.FALTERED)
+        assert (scene.chosen, scene.judge.choices.value.tenures) == (None, before)
+        await trio.sleep(0.01)
+        assert (scene.chosen, scene.judge.choices.value.tenures) == (A, before)
+        scene.answers[A] = Signal.FAILED
+        scene.see(Signal.FALTERED)
+        await trio.sleep(0.01)
+        assert scene.chosen == B
+
+
+async def test_the_first_clients_of_an_unchecked_database_wait_for_the_one_that_tries(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with judging(monkeypatch, Scene(database(PASSIVE))) as scene:
+        scene.discovery.find(A)
+        await trio.sleep(60)
+        assert scene.judge.try_out(A)
+        assert scene.judge.choices.value.held_until > trio.current_time()
+        await trio.sleep(TRIAL_LIMIT + 0.01)
+        assert scene.chosen == A
+
+
+async def test_a_member_of_a_pool_whose_trial_told_nothing_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    readers = replace(
+        database(PASSIVE), target_session_attrs=TargetSessionAttrs.ANY, balance=Balance.ROUND_ROBIN
+    )
+    async with judging(monkeypatch, Scene(readers)) as scene:
+        scene.discovery.find(A, B)
+        await trio.sleep(1)
+        for address in (A, B):
+            assert scene.judge.try_out(address)
+            scene.see(Signal.SERVED, address)
+        scene.see(Signal.FALTERED, B)
+        await trio.sleep(2)
+        assert scene.judge.try_out(B)
+        assert len(scene.judge.choices.value.pool) == 1
+        await trio.sleep(TRIAL_LIMIT + 0.01)
+        assert len(scene.judge.choices.value.pool) == 2
+
+
+async def test_sessions_at_an_open_circuit_end_when_their_host_dies(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async with judging(monkeypatch, Scene(database())) as scene:
+        scene.discovery.find(A)
+        await trio.sleep(1)
+        for _ in range(TRIP_AFTER):
+            scene.see(Signal.FALTERED)
+            await trio.sleep(0.1)
+        assert [record.state for record in scene.judge.records] == [State.OPEN]
+        scene.answers[A] = Signal.SILENT
+        await trio.sleep(5)
+        assert scene.judge.choices.value.tenures == {}
+
+
+async def test_the_knobs_set_the_pace(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
+    scene = Scene(database(Check(interval=4.0, fast_interval=0.5, down_interval=2.0, rise=2, fall=3)))
+    async with judging(monkeypatch, scene):
+        scene.discovery.find(A)
+        await trio.sleep(20)
+        calm = [after - before for before, after in pairwise(scene.times())]
+        assert all(3.2 <= pause <= 4.81 for pause in calm)
+        scene.answers[A] = Signal.FAILED
+        began = len(scene.times())
+        scene.see(Signal.SESSION_BROKE)
+        while scene.judge.choices.value.tenures:
+            await scene.judge.choices.newer(scene.judge.choices.version)
+        assert len(scene.times()) - began == 3
+        await trio.sleep(20)
+        fast = [after - before for before, after in pairwise(scene.times()[began:])]
+        assert fast[0] == pytest.approx(0.5, abs=0.01)
+        assert fast[-1] == pytest.approx(2.0, abs=0.01)
+        scene.answers[A] = Signal.ANSWERED
+        good = len(scene.times())
+        while scene.chosen is None:
+            await scene.judge.choices.newer(scene.judge.choices.version)
+        assert len(scene.times()) - good == 2
+
+
+async def test_a_dropped_reader_is_watched_while_it_has_sessions_and_then_forgotten(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    readers = replace(database(), target_session_attrs=TargetSessionAttrs.ANY, balance=Balance.ROUND_ROBIN)
+    async with judging(monkeypatch, Scene(readers)) as scene:
+        scene.discovery.find(A, B)
+        await trio.sleep(1)
+        scene.sessions[A] = 1
+        scene.discovery.find(B)
+        await trio.sleep(2 * INTERVAL)
+        assert {record.address for record in scene.judge.records} == {A, B}
+        assert scene.judge.choices.value.tenures.keys() == {A, B}
+        scene.answers[A] = Signal.FAILED
+        scene.see(Signal.SESSION_BROKE)
+        await trio.sleep(DOUBT_INTERVAL + 0.1)
+        assert scene.judge.choices.value.tenures.keys() == {B}
+        scene.sessions[A] = 0
+        scene.discovery.find(B)
+        await trio.sleep(0.1)
+        assert {record.address for record in scene.judge.records} == {B}
 
 
 async def test_a_slow_first_check_of_a_preferred_address_delays_a_little_even_late_in_an_outage(
@@ -298,9 +554,9 @@ async def test_evidence_on_an_address_that_has_left_is_dropped(
 async def test_an_idle_judge_sleeps(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
     """However it stands: up, down, or on trial."""
     for check, answer in (
-        (Check.PROTOCOL, Signal.ANSWERED),
-        (Check.PROTOCOL, Signal.FAILED),
-        (Check.PASSIVE, None),
+        (PROTOCOL, Signal.ANSWERED),
+        (PROTOCOL, Signal.FAILED),
+        (PASSIVE, None),
     ):
         scene = Scene(database(check))
         if answer is not None:

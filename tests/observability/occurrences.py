@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dbambassador import events
 from dbambassador.events import Event, Refusal
-from dbambassador.values import Address, Choice, Fact, Facts, State, Target, Targets
+from dbambassador.values import Address, Fact, Facts, State, Target, Targets
+from tests.choices import serving
 
 ADDRESS = Address("10.0.0.7", 5432)
 TARGET = Target(ADDRESS, "orders.db.test")
@@ -37,14 +38,17 @@ EVERY: tuple[Event, ...] = (
     events.AddressChanged("orders", ADDRESS, "up", "down", "connection refused"),
     events.ProbeEnded("orders", ADDRESS, "answered", 0.004),
     events.CheckBlocked("orders", ADDRESS, "1129"),
-    events.ChoiceChanged("orders", Choice(1, TARGET, True)),
+    events.CheckDenied("orders", ADDRESS, "takes sessions, but refused the check's login"),
+    events.CheckRestored("orders", ADDRESS),
+    events.RoleChanged("orders", ADDRESS, "standby", "primary"),
+    events.ChoiceChanged("orders", serving(1, TARGET)),
     events.SessionOpened("orders", ADDRESS),
     events.SessionEnded("orders", ADDRESS, "client closed", 1.5, 100, 2000),
     events.ClientRefused("orders", Refusal.NO_TARGET),
     events.ClientLeft("orders", "not a startup packet"),
     events.DialEnded("orders", ADDRESS, "refused", 0.001),
     events.CancelForwarded("orders", True),
-    events.SessionsEvicted("orders", 3, "10.0.0.7:5432 is down"),
+    events.SessionsEvicted("orders", ADDRESS, 3, "connection refused"),
     events.SessionCrashed("orders", "ZeroDivisionError()"),
     events.StageCrashed("orders", "judge", "KeyError('x')"),
     events.Ready(0.41),

@@ -52,6 +52,7 @@ def running() -> dict[str, Any]:
                         "state": "down",
                         "role": "unknown",
                         "since_seconds": 12.0,
+                        "sessions": 0,
                         "why": "connection refused",
                     },
                     {
@@ -60,12 +61,15 @@ def running() -> dict[str, Any]:
                         "state": "up",
                         "role": "primary",
                         "since_seconds": 11.0,
+                        "sessions": 3,
                         "why": "answered",
                     },
                 ],
                 "choice": {
                     "epoch": 2,
                     "address": "10.0.0.8:5432",
+                    "pool": ["10.0.0.8:5432"],
+                    "on_trial": False,
                     "settled": True,
                     "held_seconds": 0.0,
                     "why": "10.0.0.8:5432 is up",
@@ -89,6 +93,8 @@ def running() -> dict[str, Any]:
                 "choice": {
                     "epoch": 0,
                     "address": None,
+                    "pool": [],
+                    "on_trial": False,
                     "settled": False,
                     "held_seconds": 2.5,
                     "why": "the name leads nowhere",

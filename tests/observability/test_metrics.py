@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dbambassador import events
 from dbambassador.events import Refusal
 from dbambassador.observability.metrics import COUNTERS, MAX_SERIES, Metrics
-from dbambassador.values import Choice
+from tests.choices import lost, serving
 from tests.observability import samples
 from tests.observability.occurrences import ADDRESS, EVERY, TARGET
 
@@ -43,7 +43,7 @@ def test_a_scrape_of_a_running_ambassador() -> None:
         events.DialEnded("orders", ADDRESS, "refused", 0.1),
         events.ClientRefused("orders", Refusal.NO_TARGET),
         events.LookupEnded("orders.db.test.", "A", "nxdomain", 0.1),
-        events.SessionsEvicted("orders", 3, "why"),
+        events.SessionsEvicted("orders", ADDRESS, 3, "why"),
     ):
         metrics(event)
     found = parsed(metrics.text(samples.running()))
@@ -93,13 +93,13 @@ def test_drift() -> None:
 def test_failovers_are_new_starts_on_an_address() -> None:
     metrics = Metrics()
     for choice in (
-        Choice(0, None),
-        Choice(1, TARGET, True),
-        Choice(1, TARGET, True, why="another reason"),
-        Choice(2, None, False),
-        Choice(3, TARGET, True),
-        Choice(3, None, False),
-        Choice(3, TARGET, True),
+        lost(0),
+        serving(1, TARGET),
+        serving(1, TARGET, why="another reason"),
+        lost(2, settled=False),
+        serving(3, TARGET),
+        lost(3, settled=False),
+        serving(3, TARGET),
     ):
         metrics(events.ChoiceChanged("orders", choice))
     assert parsed(metrics.text(samples.running()))['dbambassador_failovers_total{database="orders"}'] == 1

@@ -8,7 +8,8 @@ import pytest
 from dbambassador import events
 from dbambassador.events import Event, Refusal
 from dbambassador.observability.phrases import Level, name, phrase
-from dbambassador.values import Choice, Target, Targets
+from dbambassador.values import Target, Targets
+from tests.choices import lost, serving
 from tests.observability.occurrences import ADDRESS, EVERY, TARGET
 
 CLASSES = {
@@ -82,15 +83,24 @@ def test_only_what_belongs_to_one_connection_is_debug(event: Event) -> None:
             ": endpoint is 10.0.0.7:5432",
         ),
         (EVERY[1], Level.INFO, "found 1 fact about where this runs, 2 unknown"),
-        (events.ChoiceChanged("orders", Choice(2, None, False, why="x")), Level.INFO, "looking for"),
+        (events.ChoiceChanged("orders", lost(2, settled=False, why="x")), Level.INFO, "looking for"),
         (
-            events.ChoiceChanged("orders", Choice(2, None, True, why="x")),
+            events.ChoiceChanged("orders", serving(2, TARGET, on_trial=True)),
+            Level.INFO,
+            "the next session tries 10.0.0.7:5432",
+        ),
+        (
+            events.ChoiceChanged("orders", lost(2, why="x")),
             Level.WARNING,
             "no usable address: x",
         ),
         (events.ClientRefused("orders", Refusal.TOO_MANY), Level.WARNING, "connection limit"),
         (events.ClientRefused("orders", Refusal.UNSAFE), Level.ERROR, "unsafe session"),
-        (events.SessionsEvicted("orders", 0, "x"), Level.DEBUG, "closed 0 sessions"),
+        (
+            events.TargetsChanged("orders", Targets((TARGET,)), familiar=True),
+            Level.DEBUG,
+            "orders.db.test is 10.0.0.7:5432",
+        ),
         (events.Stopped(0), Level.INFO, "stopped"),
     ],
 )

@@ -10,12 +10,12 @@ def test_keeps_the_newest_changes_of_state_first() -> None:
     recent = Recent(lambda: now)
     for number in range(KEPT + 10):
         now = float(number)
-        recent(events.SessionsEvicted("orders", number + 1, "why"))
+        recent(events.SessionsEvicted("orders", ADDRESS, number + 1, "why"))
         recent(events.SessionOpened("orders", ADDRESS))
     now += 2.0
     entries = recent.entries()
     assert len(entries) == KEPT
-    assert entries[0] == {"seconds_ago": 2.0, "text": "orders: closed 60 sessions: why"}
+    assert entries[0] == {"seconds_ago": 2.0, "text": "orders: closed 60 sessions at 10.0.0.7:5432: why"}
     assert entries[-1]["seconds_ago"] == 51.0
 
 

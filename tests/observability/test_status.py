@@ -29,9 +29,9 @@ orders (postgresql): 3 sessions
   app → 127.0.0.1:5432, [::1]:5432 → orders.db.test → 10.0.0.8:5432
   in use: 10.0.0.8:5432
   DNS asked 3.0 s ago, good for 27 s more
-     address        name            state  role     for   why
-     10.0.0.7:5432  orders.db.test  down   unknown  12 s  connection refused
-  *  10.0.0.8:5432  orders.db.test  up     primary  11 s  answered
+     address        name            state  role     for   sessions  why
+     10.0.0.7:5432  orders.db.test  down   unknown  12 s  0         connection refused
+  *  10.0.0.8:5432  orders.db.test  up     primary  11 s  3         answered
 
 carts (mysql): 0 sessions, 1 client waiting
   app → 127.0.0.1:3306 → no name → no address

@@ -10,8 +10,9 @@ import pytest
 
 from dbambassador.errors import InvalidConfiguration, Problem
 from dbambassador.profiles.catalogue import load, load_merged
-from dbambassador.profiles.effective import effective, values
+from dbambassador.profiles.effective import effective, values, zones
 from dbambassador.settings.schema import HostEndpoint
+from dbambassador.values import Fact, Facts, State
 
 SHIPPED = Path(__file__).parents[2] / "environments"
 MINIMAL = """
@@ -160,6 +161,29 @@ def test_effective_names_the_origin_of_each_value(tmp_path: Path) -> None:
     assert origins["databases.orders.hold"] == ("5s", "_defaults.yaml")
     assert origins["databases.orders.endpoint"] == ("postgres:5432", "compose.yaml")
     assert origins['match.matchFacts["dbambassador.platform"]'] == ("compose", "compose.yaml")
-    line = next(line for line in effective(compose).splitlines() if "orders.endpoint" in line)
+    line = next(line for line in effective(compose, {}).splitlines() if "orders.endpoint" in line)
     number = int(line.rpartition(":")[2])
     assert "postgres:5432" in (SHIPPED / "compose.yaml").read_text().splitlines()[number - 1]
+
+
+def test_effective_names_the_fact_that_tells_the_zone(tmp_path: Path) -> None:
+    zoned = "endpoints: [{host: a, port: 5432, zone: eu-1a}]"
+    text = MINIMAL.replace('endpoint: "db:5432"', zoned)
+    text += "  catalog: {protocol: tcp, listen: [localhost:3306], endpoint: 'c:3306'}\n"
+    (tmp_path / "staging.yaml").write_text(text)
+    (merged,) = load_merged(tmp_path)
+    (profile,) = load(tmp_path).profiles
+    zone = Fact("cloud.availability_zone", State.PRESENT, "eu-1b", source="/etc/podinfo/labels")
+
+    told = zones(profile, Facts.of([zone]))
+
+    assert told == {"orders": zone}
+    assert zones(profile, Facts()) == {}
+    last = effective(merged, told).splitlines()[-1]
+    assert last.split() == [
+        "databases.orders.zone",
+        "eu-1b",
+        "#",
+        "cloud.availability_zone:",
+        "/etc/podinfo/labels",
+    ]

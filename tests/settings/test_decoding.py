@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jsonschema
 import pytest
 import yaml
 
-from dbambassador.errors import Problem
 from dbambassador.settings.decoding import File, decode
 from dbambassador.settings.format import environment_schema
 from dbambassador.settings.schema import (
+    Balance,
     Check,
     Database,
     Expectation,
     HostEndpoint,
     Kind,
+    Login,
     Operator,
     Profile,
     Protocol,
@@ -26,6 +25,7 @@ from dbambassador.settings.schema import (
     TcpListen,
     UnixListen,
 )
+from tests.settings.making import decoded, only, problems, with_database
 
 GOOD = """\
 environment: production
@@ -51,6 +51,15 @@ databases:
       - {host: 10.0.0.1, port: 3306}
       - {host: "fd00::1", port: 3307, zone: b}
     check: passive
+  reports:
+    protocol: postgresql
+    listen: [localhost:5433]
+    endpoints:
+      - {host: a.db.test, port: 5432, weight: 3}
+      - {host: b.db.test, port: 5432}
+    target_session_attrs: prefer-standby
+    balance: hash
+    check: {user: probe, password_file: /run/probe, interval: 5s, fall: 2}
   cache:
     protocol: tcp
     listen: [10.1.2.3:6379]
@@ -58,41 +67,6 @@ databases:
 expect:
   - {facts: {k8s.namespace.name: shop, cloud.region: eu-west-1}, selected: true}
 """
-
-
-def decoded(text: str, defaults: str | None = None) -> Profile:
-    (profile,), problems = decode(
-        None if defaults is None else File("_defaults.yaml", "_defaults", defaults.encode()),
-        [File("shop.yaml", "shop", text.encode())],
-    )
-    assert not problems, [str(problem) for problem in problems]
-    return profile
-
-
-def problems(text: str, defaults: str | None = None) -> list[Problem]:
-    _, found = decode(
-        None if defaults is None else File("_defaults.yaml", "_defaults", defaults.encode()),
-        [File("shop.yaml", "shop", text.encode())],
-    )
-    return list(found)
-
-
-def with_database(**keys: object) -> str:
-    """An otherwise good file with one database, of which some keys are replaced; None removes one."""
-    whole: dict[str, Any] = {
-        "protocol": "postgresql",
-        "listen": ["localhost:5432"],
-        "endpoint": "db:5432",
-        **keys,
-    }
-    database = {key: value for key, value in whole.items() if value is not None}
-    return yaml.safe_dump({"environment": "test", "databases": {"orders": database}}, sort_keys=False)
-
-
-def only(text: str, defaults: str | None = None) -> Problem:
-    found = problems(text, defaults)
-    assert len(found) == 1, [str(problem) for problem in found]
-    return found[0]
 
 
 def test_a_whole_file() -> None:
@@ -125,7 +99,16 @@ def test_a_whole_file() -> None:
                 protocol=Protocol.MYSQL,
                 listen=(TcpListen("::1", 3306), TcpListen("127.0.0.1", 3306)),
                 endpoints=(HostEndpoint("10.0.0.1", 3306), HostEndpoint("fd00::1", 3307, zone="b")),
-                check=Check.PASSIVE,
+                check=Check(passive=True),
+            ),
+            Database(
+                name="reports",
+                protocol=Protocol.POSTGRESQL,
+                listen=(TcpListen("127.0.0.1", 5433), TcpListen("::1", 5433, optional=True)),
+                endpoints=(HostEndpoint("a.db.test", 5432, weight=3), HostEndpoint("b.db.test", 5432)),
+                target_session_attrs=TargetSessionAttrs.PREFER_STANDBY,
+                balance=Balance.HASH,
+                check=Check(login=Login("probe", "/run/probe"), interval=5.0, fall=2),
             ),
             Database(
                 name="cache",
@@ -298,17 +281,11 @@ def test_an_unknown_key_suggests_the_nearest() -> None:
         ("hold", "5", "hold", "'5'", "with a unit: 5s"),
         ("hold", "1h", "hold", "'1h'", "a duration"),
         ("hold", "11m", "hold", "'11m'", "to 10m"),
-        ("target_session_attrs", "standby", "target_session_attrs", "'standby'", "cannot choose readers"),
-        ("target_session_attrs", "write", "target_session_attrs", "'write'", "any, read-write or primary"),
-        ("check", "active", "check", "'active'", "passive"),
-        ("check", {"user": "probe", "password_file": "/x"}, "check", "a mapping", "without credentials"),
-        ("check", {"http": {"port": 8008}}, "check", "a mapping", "not over HTTP"),
         ("sslmode", "disable", "sslmode", "sslmode: 'disable'", "TLS through untouched"),
         ("sslmode", "verify-full", "sslmode", "sslmode: 'verify-full'", "TLS through untouched"),
         ("sslrootcert", "/ca.pem", "sslrootcert", "sslrootcert", "TLS"),
         ("sslcert", "/c.pem", "sslcert", "sslcert", "TLS"),
         ("sslkey", "/k.pem", "sslkey", "sslkey", "TLS"),
-        ("balance", "random", "balance", "balance: 'random'", "one address at a time"),
     ],
 )
 def test_bad_values_say_what_was_found_and_what_is_expected(
@@ -326,14 +303,6 @@ def test_passwords_in_an_endpoint_are_not_repeated() -> None:
     for endpoint in ("postgresql://me:hunter2@db.test:5432/shop", "me:hunter2@db.test:5432"):
         problem = only(with_database(endpoint=endpoint))
         assert "hunter2" not in str(problem)
-
-
-def test_roles_are_known_over_postgresql_alone() -> None:
-    for protocol in ("mysql", "tcp"):
-        problem = only(with_database(protocol=protocol, target_session_attrs="read-write"))
-        assert f"cannot learn roles over {protocol}" in problem.hint
-        any_role = decoded(with_database(protocol=protocol, target_session_attrs="any"))
-        assert any_role.databases[0].target_session_attrs is TargetSessionAttrs.ANY
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_merging_keeps_where_each_value_was_written() -> None:
     assert base is not None
     assert over is not None
 
-    merged = merge(base, over, {})
+    merged = merge(base, over, lambda path: {})
 
     assert [
         (leaf.place.file, leaf.place.path, leaf.text) for leaf in leaves(merged) if isinstance(leaf, Scalar)
@@ -121,3 +121,14 @@ def test_merging_keeps_where_each_value_was_written() -> None:
         ("over", "a.y", "3"),
         ("over", "list[0]", "9"),
     ]
+
+
+def test_a_key_takes_the_place_of_its_alternatives_where_they_are_ones() -> None:
+    base, _ = parse("base", b"a: {one: 1}\nb: {one: 1, other: 2}\n")
+    over, _ = parse("over", b"a: {other: 2}\nb: {other: 3}\n")
+    assert base is not None
+    assert over is not None
+
+    merged = merge(base, over, lambda path: {"other": frozenset({"one"})} if path == ("b",) else {})
+
+    assert [leaf.place.path for leaf in leaves(merged)] == ["a.one", "a.other", "b.other"]

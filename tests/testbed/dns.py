@@ -30,7 +30,8 @@ HOST = "127.0.0.1"
 CONFIGURATION = """\
 server:
     rundir: "{directory}"
-    listen: {host}@{port}
+    listen: [ {listen} ]
+    answer-rotation: {rotate}
     udp-workers: 1
     tcp-workers: 1
     background-workers: 1
@@ -137,15 +138,31 @@ class Knot:
 
 
 @contextmanager
-def knot(zone: str = "db.test", *, records: Sequence[str] = (), negative_ttl: int = 1) -> Iterator[Knot]:
-    """A Knot server for a zone with these records (lines of a zone file), gone at the end of the block."""
+def knot(
+    zone: str = "db.test",
+    *,
+    records: Sequence[str] = (),
+    negative_ttl: int = 1,
+    also_on: str = "",
+    rotate: bool = False,
+) -> Iterator[Knot]:
+    """A Knot server for a zone with these records (lines of a zone file), gone at the end of the block.
+
+    `also_on`: another IP address of this host, on which it answers at the same port. `rotate`: several
+    records of one name come in another order with each answer.
+    """
     require("knotd", package="knot")
     # Not pytest's directory: only its owner may enter that, and knotd runs as somebody else.
     directory = Path(tempfile.mkdtemp(prefix="knot-"))
     try:
         server = Knot(zone, directory, Address(HOST, free_port()))
+        port = server.address.port
         configuration = CONFIGURATION.format(
-            directory=directory, host=HOST, port=server.address.port, zone=zone
+            directory=directory,
+            host=HOST,
+            listen=", ".join(f"{host}@{port}" for host in (HOST, also_on) if host),
+            rotate="on" if rotate else "off",
+            zone=zone,
         )
         (directory / "knot.conf").write_text(configuration)
         lines = [ZONE.format(zone=zone, negative_ttl=negative_ttl), *(f"{record}\n" for record in records)]

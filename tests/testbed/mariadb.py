@@ -45,16 +45,30 @@ SETTINGS: Mapping[str, str] = {
 class MariaDB:
     """One server. It ends with `stop`, with `kill`, or when this process does."""
 
-    def __init__(self, directory: Path, name: str, *, settings: Mapping[str, str] | None = None) -> None:
-        """An existing data directory below `directory`; see `created` and `empty_copy`."""
+    def __init__(
+        self,
+        directory: Path,
+        name: str,
+        *,
+        settings: Mapping[str, str] | None = None,
+        port: int | None = None,
+    ) -> None:
+        """An existing data directory below `directory`; see `created`."""
         self.name = name
-        self.port = free_port()
+        self.port = port or free_port()
         self._home = directory / name
         self._settings = {**SETTINGS, "server-id": str(self.port), **(settings or {})}
         self._process: Process | None = None
 
     @classmethod
-    def created(cls, directory: Path, name: str, *, settings: Mapping[str, str] | None = None) -> MariaDB:
+    def created(
+        cls,
+        directory: Path,
+        name: str,
+        *,
+        settings: Mapping[str, str] | None = None,
+        port: int | None = None,
+    ) -> MariaDB:
         """A new server with the account of this module, not yet started.
 
         `directory` must be open to other users; the first server there takes a second, the others are copies.
@@ -62,7 +76,7 @@ class MariaDB:
         template = directory / "template"
         if not template.exists():
             _install(template)
-        server = cls(directory, name, settings=settings)
+        server = cls(directory, name, settings=settings, port=port)
         shutil.copytree(template, server._home)
         for path in (server._home, *server._home.rglob("*")):
             unprivileged().give(path)
@@ -80,6 +94,10 @@ class MariaDB:
     @property
     def log(self) -> Path:
         return self._home / "log"
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.exit_code is None
 
     def start(self) -> MariaDB:
         """Starts the server and waits until it answers queries."""

@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 SUBNET4, SUBNET6 = "10.77.0", "fd77::"
 """Private (RFC 1918, RFC 4193). Every LAN has the same: it lies in namespaces of its own."""
+SUBNET4_LENGTH = 24
 
 BRIDGE = "br0"
 INTERFACE = "eth0"
@@ -73,23 +74,7 @@ class Host:
         Sockets that it opens stay on this host, wherever they are used later. Names are resolved by the
         files of the machine, not the host's.
         """
-        outcome: list[T | BaseException] = []
-
-        def entered() -> None:
-            try:
-                with open(f"/run/netns/{self.namespace}") as namespace:
-                    _setns(namespace.fileno())
-                outcome.append(function())
-            except BaseException as error:  # handed to the caller
-                outcome.append(error)
-
-        thread = threading.Thread(target=entered, name=f"on {self.name}")
-        thread.start()
-        thread.join()
-        (result,) = outcome
-        if isinstance(result, BaseException):
-            raise result
-        return result
+        return call_in(self.namespace, function)
 
     def write_resolv_conf(self, text: str) -> None:
         """For programs started from now on."""
@@ -104,7 +89,7 @@ class Host:
 
     def unplug(self) -> None:
         """Cuts the host off: silence both ways, and no error for its peers."""
-        _run("ip", "-n", self.lan.switch, "link", "set", self._port, "down")
+        _run("ip", "-n", self.lan.switch, "link", "set", self.port_of_switch, "down")
 
     def drop(self, port: int) -> None:
         """Packets to this TCP port vanish: a connect times out, a session hangs."""
@@ -118,8 +103,17 @@ class Host:
         """So many of a hundred packets that arrive are lost, at random."""
         self._filter(f"numgen random mod 100 < {percent} drop")
 
+    def ignore(self, ip: str) -> None:
+        """Packets from this address vanish on arrival: a loss in one direction, for this host alone."""
+        self._filter(f"ip saddr {ip} drop")
+
+    def link_down(self) -> None:
+        """This host switches its own interface off, and loses its IPv6 address: ENETUNREACH here."""
+        _run("ip", "-n", self.namespace, "link", "set", INTERFACE, "down")
+
     def heal(self) -> None:
-        _run("ip", "-n", self.lan.switch, "link", "set", self._port, "up")
+        _run("ip", "-n", self.lan.switch, "link", "set", self.port_of_switch, "up")
+        _run("ip", "-n", self.namespace, "link", "set", INTERFACE, "up")
         subprocess.run(self.command("nft", "delete", "table", "inet", "faults"), capture_output=True)
 
     def _filter(self, rule: str) -> None:
@@ -133,7 +127,7 @@ class Host:
             raise AssertionError(f"nft: {done.stderr.strip()}")
 
     @property
-    def _port(self) -> str:
+    def port_of_switch(self) -> str:
         """The bridge's end of the cable."""
         return f"to-{self.name}"
 
@@ -197,6 +191,27 @@ def lan(*names: str) -> Iterator[Lan]:
             shutil.rmtree(Path("/etc/netns") / namespace, ignore_errors=True)
 
 
+def call_in(namespace: str, function: Callable[[], T]) -> T:
+    """Runs `function` in a thread of this process that is in this namespace, and gives what it gives."""
+    outcome: list[T | BaseException] = []
+
+    def entered() -> None:
+        try:
+            with open(f"/run/netns/{namespace}") as entrance:
+                _setns(entrance.fileno())
+            outcome.append(function())
+        except BaseException as error:  # handed to the caller
+            outcome.append(error)
+
+    thread = threading.Thread(target=entered, name=f"in {namespace}")
+    thread.start()
+    thread.join()
+    (result,) = outcome
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
 def _plugged_in(made: Lan, name: str, namespace: str, number: int) -> Host:
     host = Host(name, namespace, f"{SUBNET4}.{number}", f"{SUBNET6}{number}", made)
     _run("ip", "netns", "add", namespace)
@@ -206,7 +221,7 @@ def _plugged_in(made: Lan, name: str, namespace: str, number: int) -> Host:
     _run("ip", "-n", made.switch, "link", "add", f"to-{name}", *ends)
     _run("ip", "-n", made.switch, "link", "set", f"to-{name}", "master", BRIDGE, "up")
     _run("ip", "-n", namespace, "link", "set", "lo", "up")
-    _run("ip", "-n", namespace, "addr", "add", f"{host.ip}/24", "dev", INTERFACE)
+    _run("ip", "-n", namespace, "addr", "add", f"{host.ip}/{SUBNET4_LENGTH}", "dev", INTERFACE)
     # Without duplicate address detection, which would keep the address unusable for a second (RFC 4862, 5.4).
     _run("ip", "-n", namespace, "addr", "add", f"{host.ip6}/64", "dev", INTERFACE, "nodad")
     _run("ip", "-n", namespace, "link", "set", INTERFACE, "up")

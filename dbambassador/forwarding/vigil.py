@@ -1,0 +1,185 @@
+"""A look at all sessions four times a second: for what no read or write would ever tell.
+
+A host that was cut off sends no error. Its kernel no longer acknowledges what sessions send, and that is seen
+here within a second, instead of after the fifteen minutes that TCP would go on trying. One look for all costs
+a session nothing: no timer and no task of its own.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import trio
+
+from dbambassador.forwarding.ledger import Lease, Ledger, Stage
+from dbambassador.health.evidence import Evidence, Signal
+from dbambassador.health.judge import Judge
+from dbambassador.transport.tcp_info import Delivery, delivery, has_left
+from dbambassador.values import Address
+
+PERIOD = 0.25
+"""Seconds between looks, while there are sessions."""
+SLOW_DIAL = 1.0
+"""Seconds without an answer to the wish for a connection: by then Linux has asked twice."""
+SLOW_ANSWER = 0.5
+"""Seconds without a word from the server, neither to this session nor to another one, after which its address
+is checked beside. A query that takes longer costs one check."""
+STALL = 1.0
+"""Seconds without an acknowledgement of data under way that are doubt: several retransmissions on a network
+of a data centre, the first one on a path of 200 ms."""
+LOST_AFTER = 2.0
+"""Seconds of such a stall after which the session is given up, if its address meanwhile answers others: the
+server behind an unchanged address is another one."""
+LOST_RETRANSMITS = 3
+"""Retransmissions by timeout that must be lost for that: on a bad path they take longer than two seconds."""
+MOST_LOOKED_AT = 256
+"""Sessions asked for their TCP_INFO in one look: some microseconds each."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What a session said and heard, when last looked at."""
+
+    sent: int = 0
+    heard: int = 0
+    since: float | None = None
+    """Since when it waits for an answer; None: it does not, or its wait was told of."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A session with data under way."""
+
+    sent: int
+    acknowledged: int
+    since: float | None = None
+    """When that number of acknowledged bytes was first seen with more under way; None: nothing is."""
+    retransmits: int = 0
+    """At the last look."""
+    lost_from: int | None = None
+    """Retransmissions that were lost before the address was seen to answer others: one more has to be."""
+
+
+class Vigil:
+    """Watches the sessions of one database."""
+
+    def __init__(self, ledger: Ledger, judge: Judge) -> None:
+        self._ledger = ledger
+        self._judge = judge
+        self._watched: dict[Lease, _Watched] = {}
+        self._asked: dict[Lease, _Asked] = {}
+        self._spoke: dict[Address, float] = {}
+        """When a server last said something to any session."""
+        self._heard: dict[Address, float] = {}
+        """When an address last acknowledged data of any session."""
+        self._told: dict[Address, float] = {}
+
+    async def run(self) -> None:
+        """Watches for ever."""
+        while True:
+            await self._ledger.occupied()
+            self.look(trio.current_time())
+            await trio.sleep(PERIOD)
+
+    def look(self, now: float) -> None:
+        """One look at all sessions; `now` is on trio's clock."""
+        self._told = {address: at for address, at in self._told.items() if now < at + STALL}
+        leases = set(self._ledger)
+        self._heard = {address: at for address, at in self._heard.items() if self._ledger.sessions(address)}
+        self._spoke = {address: at for address, at in self._spoke.items() if self._ledger.sessions(address)}
+        for gone in self._watched.keys() - leases:
+            del self._watched[gone]
+        for gone in self._asked.keys() - leases:
+            del self._asked[gone]
+        waiting = [
+            lease
+            for lease in leases
+            if (self._opens if lease.stage is not Stage.RELAYING else self._waits)(lease, now)
+        ]
+        for lease in waiting:
+            self._look_at_silence(lease, now)
+        active = [lease for lease in leases if lease.stage is Stage.RELAYING and self._is_active(lease)]
+        for lease in random.sample(active, min(len(active), MOST_LOOKED_AT)):
+            self._look_at_delivery(lease, now)
+
+    def _opens(self, lease: Lease, now: float) -> bool:
+        """Looks at a session that is being opened; true if it waits for the server's first word."""
+        if has_left(lease.client.socket):
+            lease.left = True
+            lease.scope.cancel()
+        elif lease.stage is Stage.DIALLING and now >= lease.stage_since + SLOW_DIAL:
+            self._stalled(lease, "no answer to a session's dial", now)
+            if self._judge.answered_since(lease.address, lease.stage_since):
+                lease.scope.cancel()  # it answers others: the session's next attempt begins at once
+        elif lease.stage is Stage.OPENING:
+            if lease not in self._asked:
+                self._asked[lease] = _Asked(since=lease.stage_since)
+            return True
+        return False
+
+    def _waits(self, lease: Lease, now: float) -> bool:
+        """Notes what a session said and heard; true if it waits for an answer."""
+        asked, traffic = self._asked.get(lease), lease.traffic
+        if asked is None:
+            asked = self._asked[lease] = _Asked()
+        if traffic.to_client != asked.heard:
+            asked.heard, asked.since = traffic.to_client, None
+            self._spoke[lease.address] = now
+        if traffic.to_server != asked.sent:
+            asked.sent, asked.since = traffic.to_server, now
+        return asked.since is not None
+
+    def _look_at_silence(self, lease: Lease, now: float) -> None:
+        asked = self._asked[lease]
+        if asked.since is None or now < max(asked.since, self._spoke.get(lease.address, 0.0)) + SLOW_ANSWER:
+            return
+        asked.since = None
+        self._judge.observe(Evidence(lease.address, Signal.HESITATED, "slow to answer a session"))
+
+    def _is_active(self, lease: Lease) -> bool:
+        """Whether the session sent something since it was last seen without anything under way."""
+        watched = self._watched.get(lease)
+        return watched is None or watched.sent != lease.traffic.to_server or watched.since is not None
+
+    def _look_at_delivery(self, lease: Lease, now: float) -> None:
+        server = lease.traffic.server
+        state = delivery(server) if server is not None else None
+        if state is None:
+            return
+        watched = self._watched.get(lease)
+        if watched is None:
+            watched = self._watched[lease] = _Watched(lease.traffic.to_server, state.acknowledged)
+        watched.sent = lease.traffic.to_server
+        heard = state.acknowledged != watched.acknowledged
+        if heard:
+            watched.acknowledged, self._heard[lease.address] = state.acknowledged, now
+        if not state.unacknowledged:
+            watched.since = None
+        elif heard or watched.since is None:
+            watched.since, watched.lost_from = now, None
+        else:
+            self._judge_stall(lease, state, watched, watched.since, now)
+        watched.retransmits = state.retransmits
+
+    def _judge_stall(
+        self, lease: Lease, state: Delivery, watched: _Watched, since: float, now: float
+    ) -> None:
+        if min(now - since, state.silent) < STALL:
+            return
+        if now >= self._heard.get(lease.address, since) + STALL:
+            self._stalled(lease, "its host acknowledges no data", now)
+            if not self._judge.answered_since(lease.address, since):
+                return
+        if watched.lost_from is None:
+            watched.lost_from = watched.retransmits
+        enough = max(LOST_RETRANSMITS, watched.lost_from + 1)
+        if now - since >= LOST_AFTER and state.retransmits >= enough:
+            lease.fate = "stalled"
+            lease.scope.cancel()
+
+    def _stalled(self, lease: Lease, detail: str, now: float) -> None:
+        """Tells the judge, at most once in a second for an address."""
+        if lease.address not in self._told:
+            self._told[lease.address] = now
+            self._judge.observe(Evidence(lease.address, Signal.STALLED, detail))

@@ -1,0 +1,208 @@
+"""One session of a check with a MySQL or MariaDB server: PyMySQL, which blocks, for a thread of its own."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.util import find_spec
+from typing import Any, cast
+
+import pymysql
+
+from dbambassador.health.evidence import Evidence, Role, Signal, of_denied_login
+from dbambassador.health.handshakes import ACCEPTS, read_mysql_refusal
+from dbambassador.protocols import mysql
+from dbambassador.values import Address
+
+WAIT = 5.0
+"""Seconds for each wait: only a guard, as the end of a check shuts its connection down."""
+
+_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Against those who listen; servers make their own certificates, so that none can be verified."""
+_TLS.check_hostname = False
+_TLS.verify_mode = ssl.CERT_NONE
+
+_ANSWERED_BY_HASH = {"", "mysql_native_password"}
+_ANSWERED_IN_TLS = {"caching_sha2_password", "sha256_password", "mysql_clear_password"}
+"""Plugins that want the password itself, or have it encrypted by a key that anybody may have sent."""
+if find_spec("nacl") is not None:  # pip install PyMySQL[ed25519]
+    _ANSWERED_BY_HASH.add("client_ed25519")
+
+_FAST_AUTH_SUCCESS = b"\1\3"
+"""caching_sha2_password knew the hash; an OK packet follows."""
+
+_WRONG = bytes(64)
+"""No password, no key's cipher, and as long as an ed25519 signature: a shorter one is an aborted handshake
+(plugin/auth_ed25519/server_ed25519.c)."""
+
+_PYMYSQLS_OWN = range(2000, 3000)
+"""Error numbers of clients: https://dev.mysql.com/doc/mysql-errors/8.4/en/client-error-reference.html"""
+
+_VARIABLES = (
+    "SHOW GLOBAL VARIABLES WHERE Variable_name IN "
+    "('read_only', 'innodb_read_only', 'offline_mode', 'wsrep_on', 'group_replication_group_name')"
+)
+_GALERA = (
+    "SHOW GLOBAL STATUS WHERE Variable_name IN "
+    "('wsrep_ready', 'wsrep_local_state', 'wsrep_local_state_comment')"
+)
+_MEMBER = (
+    "SELECT MEMBER_STATE, MEMBER_ROLE FROM performance_schema.replication_group_members "
+    "WHERE MEMBER_ID = @@server_uuid"
+)
+_SYNCED = "4"
+"""https://galeracluster.com/library/documentation/galera-status-variables.html#wsrep-local-state"""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    user: str
+    password: str = field(repr=False)
+    database: str
+
+
+class NoTls(Exception):
+    """The server offers TLS, and no TLS came about."""
+
+
+def talk(connection: socket.socket, address: Address, credentials: Credentials, tls: bool) -> Evidence:
+    """Logs in on a connection whose greeting is unread, asks for the role, and leaves as MySQL wants it.
+
+    Resources: the connection is closed at the end. It blocks until the server answers or `connection` is shut
+    down.
+
+    Raises:
+      Blocked: the server refuses this host.
+      NoTls: the connection has failed, and one without TLS may not.
+    """
+    plugins = _Plugins(tls)
+    with closing(connection):
+        try:
+            with _session(address, credentials, tls, plugins) as session:
+                session.connect(connection)
+                return _look(session, address)
+        except pymysql.MySQLError as error:
+            return _of_exception(address, error, plugins)
+        except Exception as error:  # whatever garbled packets make of PyMySQL's parser
+            return Evidence(address, Signal.FAILED, f"not understood: {type(error).__name__}: {error}")
+
+
+def _session(
+    address: Address, credentials: Credentials, tls: bool, plugins: _Plugins
+) -> pymysql.Connection[Any]:
+    return pymysql.Connection(
+        host=address.host,
+        port=address.port,
+        user=credentials.user,
+        password=credentials.password.encode(),  # of text PyMySQL knows only Latin-1
+        database=credentials.database or None,
+        defer_connect=True,
+        autocommit=None,  # the server's own, which costs no statement
+        read_timeout=WAIT,
+        write_timeout=WAIT,
+        program_name="dbambassador",
+        ssl=_TLS if tls else None,
+        ssl_disabled=not tls,
+        auth_plugin_map=cast("dict[str, Callable[[Any], Any]]", plugins),  # only its `get` is used
+    )
+
+
+def of_error(address: Address, error: mysql.ServerError) -> Evidence:
+    """The evidence in an error of the server's.
+
+    Raises:
+      Blocked: the server refuses this host.
+    """
+    if read_mysql_refusal(error) is Signal.NOT_READY:
+        return Evidence(address, Signal.NOT_READY, error.message)
+    return of_denied_login(address, f"refused the check's login: {error.message}")
+
+
+def _of_exception(address: Address, error: pymysql.MySQLError, plugins: _Plugins) -> Evidence:
+    code, message = error.args if len(error.args) == 2 else (0, str(error))
+    if not isinstance(code, int) or code == 0 or code in _PYMYSQLS_OWN:
+        cause = getattr(error, "original_exception", None)
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
+            raise NoTls(f"no TLS came about: {cause.reason or cause}")
+        return Evidence(address, Signal.FAILED, str(message))
+    if plugins.withheld:
+        message = f"{message} (no password for the plugin {plugins.withheld})"
+    return of_error(address, mysql.ServerError(code, str(message)))
+
+
+def _look(session: pymysql.Connection[Any], address: Address) -> Evidence:
+    variables = _named(session, _VARIABLES)
+    if variables.get("offline_mode") == "ON":
+        return Evidence(address, Signal.NOT_READY, "in offline mode")
+    if variables.get("wsrep_on") == "ON":
+        node = _named(session, _GALERA)
+        if node.get("wsrep_ready") != "ON" or node.get("wsrep_local_state") != _SYNCED:
+            state = node.get("wsrep_local_state_comment", "unknown")
+            return Evidence(address, Signal.NOT_READY, f"its Galera node is not synced: {state}")
+    member_role = ""
+    if variables.get("group_replication_group_name"):
+        member_state, member_role = _member(session)
+        if member_state not in ("", "ONLINE"):
+            return Evidence(address, Signal.NOT_READY, f"its member of the group is {member_state}")
+    # super_read_only includes read_only; Aurora's readers have just innodb_read_only.
+    writable = all(variables.get(name, "OFF") == "OFF" for name in ("read_only", "innodb_read_only"))
+    role = Role.PRIMARY if writable and member_role != "SECONDARY" else Role.STANDBY
+    return Evidence(address, Signal.ANSWERED, ACCEPTS, role)
+
+
+def _named(session: pymysql.Connection[Any], query: str) -> Mapping[str, str]:
+    with session.cursor() as cursor:
+        cursor.execute(query)
+        return {str(name).lower(): str(value) for name, value in cursor.fetchall()}
+
+
+def _member(session: pymysql.Connection[Any]) -> tuple[str, str]:
+    """State and role of this member of group replication; empty where it may not be asked.
+
+    That needs SELECT on performance_schema. Without it read_only tells the role alone, as secondaries are
+    read-only.
+    """
+    try:
+        with session.cursor() as cursor:
+            cursor.execute(_MEMBER)
+            state, role = cursor.fetchone() or ("", "")
+    except pymysql.MySQLError as error:
+        if error.args[0] in _PYMYSQLS_OWN:
+            raise
+        return "", ""
+    return str(state), str(role)
+
+
+class _Plugins:
+    """PyMySQL's `auth_plugin_map`: what answers to whichever plugin the server names."""
+
+    def __init__(self, tls: bool) -> None:
+        self._answered = _ANSWERED_BY_HASH | _ANSWERED_IN_TLS if tls else _ANSWERED_BY_HASH
+        self.withheld = ""
+        """The plugin that did not get the password."""
+
+    def get(self, name: str | bytes) -> Callable[[Any], _Withheld] | None:
+        name = name.decode("ascii", "replace") if isinstance(name, bytes) else name
+        return None if name in self._answered else partial(_Withheld, self, name)
+
+
+class _Withheld:
+    """Answers a plugin with a wrong password, so that the server denies access.
+
+    A handshake left there instead, or answered with nothing, would be counted against this host.
+    """
+
+    def __init__(self, plugins: _Plugins, name: str, session: Any) -> None:
+        self._plugins = plugins
+        self._name = name
+        self._session = session
+
+    def authenticate(self, packet: Any) -> Any:
+        if packet.get_all_data() != _FAST_AUTH_SUCCESS:
+            self._plugins.withheld = self._name
+            self._session.write_packet(_WRONG)
+        return self._session._read_packet()

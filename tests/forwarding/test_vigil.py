@@ -1,0 +1,233 @@
+"""The look at all sessions: what it makes of what the kernel tells; time is the test's."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import cast
+
+import pytest
+import trio
+
+from dbambassador.forwarding import vigil as module
+from dbambassador.forwarding.ledger import Lease, Ledger, Stage
+from dbambassador.forwarding.vigil import LOST_AFTER, LOST_RETRANSMITS, SLOW_ANSWER, SLOW_DIAL, STALL, Vigil
+from dbambassador.health.evidence import Evidence, Signal
+from dbambassador.health.judge import Judge
+from dbambassador.transport.tcp_info import Delivery
+from dbambassador.values import Address
+
+A, B = Address("10.0.0.1", 5432), Address("10.0.0.2", 5432)
+
+
+class Scene:
+    """A vigil over sessions whose kernel says what the test says. It stands in for the judge as well."""
+
+    def __init__(self) -> None:
+        self.ledger = Ledger()
+        self.vigil = Vigil(self.ledger, cast(Judge, self))
+        self.seen: list[tuple[Address, Signal]] = []
+        self.answered_at = 0.0
+        self.said: dict[object, Delivery] = {}
+        self.now = trio.current_time()
+
+    def observe(self, evidence: Evidence) -> None:
+        self.seen.append((evidence.address, evidence.signal))
+
+    def answered_since(self, address: Address, moment: float) -> bool:
+        return self.answered_at > moment
+
+    def delivery(self, connection: socket.socket) -> Delivery | None:
+        return self.said[connection]
+
+    def say(self, lease: Lease, under_way: bool, acknowledged: int, silent: float, again: int = 0) -> None:
+        assert lease.traffic.server is not None
+        self.said[lease.traffic.server] = Delivery(under_way, acknowledged, silent, again)
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+        self.vigil.look(self.now)
+
+
+@pytest.fixture
+async def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
+    scene = Scene()
+    monkeypatch.setattr(module, "delivery", scene.delivery)
+    return scene
+
+
+@contextmanager
+def session(scene: Scene, address: Address = A, stage: Stage = Stage.RELAYING) -> Iterator[Lease]:
+    near, far = socket.socketpair()
+    client = trio.SocketStream(trio.socket.from_stdlib_socket(near))
+    with near, far, scene.ledger.lease(1, address, client) as lease:
+        lease.enter(stage)
+        lease.stage_since = scene.now
+        lease.traffic.server = far
+        yield lease
+
+
+async def test_data_that_nobody_confirms_for_a_second_is_doubt(scene: Scene) -> None:
+    with session(scene) as lease:
+        scene.say(lease, True, 100, 0.0)
+        scene.pass_by(0)
+        scene.say(lease, True, 100, 0.9)
+        scene.pass_by(0.9)
+        assert scene.seen == []
+        scene.say(lease, True, 100, 1.1)
+        scene.pass_by(0.2)
+        assert scene.seen == [(A, Signal.STALLED)]
+
+
+async def test_an_idle_session_and_one_that_is_heard_are_well(scene: Scene) -> None:
+    with session(scene) as idle, session(scene) as busy, session(scene) as waiting:
+        for second in range(20):
+            scene.say(idle, False, 100, 1000.0 + second)  # nothing under way, for hours
+            scene.say(busy, True, 100 + second, 0.1)
+            busy.traffic.to_server += 1
+            scene.say(waiting, True, 100, 0.2)  # a client that does not read: its kernel still answers
+            scene.pass_by(0.5)
+        assert scene.seen == []
+
+
+async def test_the_first_data_after_a_long_rest_are_no_stall(scene: Scene) -> None:
+    with session(scene) as lease:
+        scene.say(lease, False, 100, 3600.0)
+        scene.pass_by(0)
+        lease.traffic.to_server = 10
+        scene.say(lease, True, 100, 3600.0)
+        scene.pass_by(0.25)
+        scene.say(lease, False, 110, 0.1)
+        scene.pass_by(0.25)
+        assert scene.seen == []
+
+
+async def test_an_address_is_told_of_once_a_second_however_many_sessions_stall(scene: Scene) -> None:
+    with session(scene) as one, session(scene) as two, session(scene, B) as other:
+        for second in range(9):
+            for lease in (one, two, other):
+                scene.say(lease, True, 100, second / 4)
+            scene.pass_by(0.25)
+        assert scene.seen.count((A, Signal.STALLED)) == 2
+        assert scene.seen.count((B, Signal.STALLED)) == 2
+
+
+async def test_a_session_is_lost_if_its_address_answers_others(scene: Scene) -> None:
+    with session(scene) as lease:
+        scene.say(lease, True, 100, 0.0)
+        scene.pass_by(0)
+        began = scene.now
+        scene.say(lease, True, 100, LOST_AFTER, LOST_RETRANSMITS - 1)
+        scene.pass_by(LOST_AFTER)
+        assert not lease.scope.cancel_called  # the address may be just as dead
+        scene.answered_at = began + 1.5
+        scene.pass_by(0.25)
+        assert not lease.scope.cancel_called  # a slow path, not a dead one
+        scene.say(lease, True, 100, LOST_AFTER, LOST_RETRANSMITS)
+        scene.pass_by(0.25)
+        assert lease.scope.cancel_called
+        assert lease.fate == "stalled"
+
+
+async def test_a_session_whose_host_came_back_has_one_more_retransmission_to_recover(scene: Scene) -> None:
+    with session(scene) as lease:
+        scene.say(lease, True, 100, 0.0)
+        scene.pass_by(0)
+        began = scene.now
+        scene.say(lease, True, 100, LOST_AFTER, LOST_RETRANSMITS)
+        scene.pass_by(LOST_AFTER)
+        scene.answered_at = began + LOST_AFTER  # the link is back, and the next retransmission not yet due
+        for _ in range(3):
+            scene.pass_by(0.25)
+        assert not lease.scope.cancel_called
+        scene.say(lease, True, 100, LOST_AFTER, LOST_RETRANSMITS + 1)
+        scene.pass_by(0.25)
+        assert lease.scope.cancel_called
+
+
+async def test_one_dead_flow_says_nothing_of_an_address_that_acknowledges_others(scene: Scene) -> None:
+    with session(scene) as dead, session(scene) as alive:
+        for second in range(12):
+            scene.say(dead, True, 100, second / 4, LOST_RETRANSMITS)
+            scene.say(alive, True, 100 + second, 0.0)
+            scene.pass_by(0.25)
+        assert scene.seen == []
+
+
+async def test_every_active_session_is_looked_at_in_time(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_LOOKED_AT", 4)
+    with ExitStack() as ending:
+        leases = [ending.enter_context(session(scene)) for _ in range(12)]
+        for turn in range(60):
+            for lease in leases:
+                lease.traffic.to_server += 1
+                scene.say(lease, True, 100 + turn, 0.0)
+            scene.pass_by(0.25)
+        assert scene.vigil._watched.keys() == set(leases)
+
+
+async def test_a_slow_dial_and_a_slow_opening_are_told_of(scene: Scene) -> None:
+    with session(scene, A, Stage.DIALLING), session(scene, B, Stage.OPENING):
+        scene.pass_by(SLOW_ANSWER - 0.01)
+        assert scene.seen == []
+        scene.pass_by(0.02)
+        assert scene.seen == [(B, Signal.HESITATED)]
+        scene.pass_by(SLOW_DIAL)
+        assert scene.seen == [(B, Signal.HESITATED), (A, Signal.STALLED)]
+
+
+async def test_a_session_without_an_answer_is_told_of_once_unless_its_server_speaks_to_others(
+    scene: Scene,
+) -> None:
+    with session(scene) as asking, session(scene) as other:
+        for lease in (asking, other):
+            scene.say(lease, False, 100, 0.0)
+        scene.pass_by(0.25)
+        asking.traffic.to_server = 10
+        for _ in range(8):
+            other.traffic.to_client += 1
+            scene.pass_by(0.25)
+        assert scene.seen == []
+        for _ in range(8):
+            scene.pass_by(0.25)
+        assert scene.seen == [(A, Signal.HESITATED)]
+        asking.traffic.to_client = 10
+        scene.pass_by(0.25)
+        asking.traffic.to_server = 20
+        scene.pass_by(0.25)
+        scene.pass_by(SLOW_ANSWER)
+        assert scene.seen == [(A, Signal.HESITATED)] * 2
+
+
+async def test_a_client_that_leaves_during_the_opening_frees_its_place(scene: Scene) -> None:
+    with session(scene, A, Stage.OPENING) as lease:
+        scene.pass_by(0.25)
+        assert not lease.left
+        assert lease.traffic.server is not None
+        lease.traffic.server.close()  # the far end of its own connection
+        scene.pass_by(0.25)
+        assert lease.left
+        assert lease.scope.cancel_called
+
+
+async def test_nothing_is_kept_of_sessions_that_ended(scene: Scene) -> None:
+    with session(scene) as lease:
+        scene.say(lease, True, 100, 0.0)
+        scene.pass_by(STALL)
+        assert scene.vigil._watched
+    scene.pass_by(0.25)
+    assert not scene.vigil._watched
+
+
+async def test_a_slow_dial_begins_anew_if_the_address_answers_others(scene: Scene) -> None:
+    with session(scene, A, Stage.DIALLING) as lease:
+        began = scene.now
+        scene.pass_by(SLOW_DIAL)
+        assert not lease.scope.cancel_called
+        scene.answered_at = began + SLOW_DIAL
+        scene.pass_by(0.25)
+        assert lease.scope.cancel_called
+        assert not lease.left

@@ -1,0 +1,132 @@
+"""MySQL's defences against strangers: no check of ours is taken for an attack, nor the server for dead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from dbambassador.demo.processes import Process, unprivileged
+from dbambassador.health.evidence import Evidence, Role, Signal
+from dbambassador.health.probes import Blocked, probe
+from dbambassador.settings.schema import Database, Login, Protocol
+from dbambassador.values import Address
+from tests.health.checking import PASSWORD, database, greeting, stub, written
+from tests.testbed.freezing import freeze, thaw
+from tests.testbed.mariadb import MariaDB
+from tests.testbed.netns import Host, lan
+from tests.testbed.requirements import require
+
+LIMIT = 3
+PORT = 3306
+SETTINGS = {
+    "bind-address": "*",
+    "max-connect-errors": str(LIMIT),
+    "skip-name-resolve": "OFF",
+    "performance-schema": "ON",
+}
+
+
+class CountingServer(MariaDB):
+    """A server on a host of its own that knows its clients by name: of others it counts nothing."""
+
+    host: Host
+
+    def start(self) -> CountingServer:
+        daemon, identity = require("mariadbd", package="mariadb-server"), unprivileged()
+        somebody = ("setpriv", f"--reuid={identity.user}", f"--regid={identity.group}", "--clear-groups")
+        command = [
+            *self.host.command(*somebody, daemon, "--no-defaults"),
+            *(f"--datadir={self._home / 'data'}", f"--port={self.port}", f"--socket={self.socket}"),
+            *(f"--{key}={value}" for key, value in self._settings.items()),
+        ]
+        self._process = Process(command, self.log)
+        self._wait(lambda: bool(self.query("SELECT 1")), "start")
+        return self
+
+    @property
+    def address(self) -> Address:
+        return Address(self.host.ip, PORT)
+
+    def counted(self) -> int:
+        """What it holds against its only client."""
+        ((number, name),) = self.query("SELECT sum_connect_errors, host FROM performance_schema.host_cache")
+        assert name == "app"
+        return int(number)
+
+
+@pytest.fixture
+def hosts(mariadb_directory: Path, tmp_path: Path) -> Iterator[tuple[CountingServer, Host]]:
+    with lan("app", "db") as made:
+        server = CountingServer.created(mariadb_directory, "counting-strangers", settings=SETTINGS, port=PORT)
+        assert isinstance(server, CountingServer)
+        server.host = made["db"]
+        try:
+            server.start()
+            server.query(f"CREATE USER probe IDENTIFIED BY '{PASSWORD}'")
+            yield server, made["app"]
+        finally:
+            server.stop()
+
+
+async def _again_and_again(times: int, asked: Database, address: Address, patience: float) -> Evidence | None:
+    evidence = None
+    for _ in range(times):
+        with trio.move_on_after(patience):
+            evidence = await probe(asked, address)
+    return evidence
+
+
+def test_no_check_is_an_aborted_handshake(hosts: tuple[CountingServer, Host], tmp_path: Path) -> None:
+    server, app = hosts
+    right = Login("probe", written(tmp_path / "right"))
+    wrong = Login("probe", written(tmp_path / "wrong", "wrong"))
+    stranger = database(Protocol.MYSQL)
+    refused, known = database(Protocol.MYSQL, login=wrong), database(Protocol.MYSQL, login=right)
+
+    def check(times: int, asked: Database, patience: float = 2.0) -> Evidence | None:
+        return app.call(lambda: trio.run(_again_and_again, times, asked, server.address, patience))
+
+    for asked in (stranger, refused):
+        evidence = check(50, asked)
+        assert evidence is not None
+        assert evidence.signal is Signal.ANSWERED
+    assert server.counted() == 0
+
+    freeze(server.pid)
+    try:
+        assert check(2 * LIMIT, stranger, patience=0.05) is None
+        assert check(2 * LIMIT, known, patience=0.05) is None
+    finally:
+        thaw(server.pid)
+    evidence = check(1, known)
+    assert evidence is not None
+    assert (evidence.signal, evidence.role) == (Signal.ANSWERED, Role.PRIMARY)
+    assert server.counted() == 0
+
+    # What a bare connect does, to show that the counter counts.
+    for _ in range(LIMIT + 1):
+        app.call(lambda: trio.run(_leave_early, server.address))
+    for asked in (stranger, known):
+        with pytest.raises(Blocked, match="many connection errors"):
+            check(1, asked)
+
+
+async def _leave_early(address: Address) -> None:
+    async with await trio.open_tcp_stream(address.host, address.port) as stream:
+        await stream.receive_some(4096)
+
+
+async def test_a_server_that_keeps_strangers_waiting_is_alive() -> None:
+    async def wait(stream: trio.SocketStream) -> None:
+        await stream.send_all(greeting())
+        async for _ in stream:
+            pass
+
+    async with stub(wait) as address:
+        evidence = await probe(database(Protocol.MYSQL), address)
+    assert evidence is not None
+    assert (evidence.signal, evidence.denied) == (Signal.ANSWERED, True)
+    assert "give its check a user" in evidence.detail
