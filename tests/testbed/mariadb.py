@@ -105,7 +105,10 @@ class MariaDB:
         options = [f"--{key}={value}" for key, value in self._settings.items()]
         own = (f"--datadir={self._home / 'data'}", f"--port={self.port}", f"--socket={self.socket}")
         self._process = Process(
-            [daemon, "--no-defaults", *own, *options], self.log, identity=unprivileged(), environ=_environ()
+            [daemon, "--no-defaults", *own, *options],
+            self.log,
+            identity=unprivileged(),
+            environ=_environ(self._home),
         )
         self._wait(lambda: bool(self.query("SELECT 1")), "start")
         return self
@@ -211,7 +214,7 @@ def _install(home: Path) -> None:
         text=True,
         timeout=60,
         cwd=home,
-        env=_environ(),
+        env=_environ(home),
         user=identity.user,
         group=identity.group,
         extra_groups=None if identity.ours else [],
@@ -220,8 +223,9 @@ def _install(home: Path) -> None:
         raise AssertionError(f"mariadb-install-db ended with {done.returncode}:\n{done.stdout}{done.stderr}")
 
 
-def _environ() -> dict[str, str]:
-    return {**os.environ, "HOME": "/tmp"}
+def _environ(home: Path) -> dict[str, str]:
+    """A server that starts removes the temporary tables of all others that share its directory for them."""
+    return {**os.environ, "HOME": "/tmp", "TMPDIR": str(home)}
 
 
 @pytest.fixture(scope="session")
