@@ -73,6 +73,7 @@ class Ambassador:
         self._environment: dict[str, str] | None = None
         self._awaiting: dict[str, object] | None = None
         self._drift: DriftWatch | None = None
+        self._engine: Engine | None = None
         self._quit = trio.Event()
         self._exit_code = ExitCode.DONE
 
@@ -88,6 +89,10 @@ class Ambassador:
         whole = snapshot.process(self._phase.value, now - self._started, ready, databases)
         located = {"environment": self._environment, "awaiting": self._awaiting}
         return {**whole, **located, "drift": snapshot.drift(self._drift, now)}
+
+    def relay_silence(self) -> float:
+        """Seconds for which the relay engine has owed a sign of life."""
+        return self._engine.silence() if self._engine is not None else 0.0
 
     async def run(self, signals: AsyncIterator[int]) -> ExitCode:
         """Runs until a signal or `quit` ends it.
@@ -173,7 +178,11 @@ class Ambassador:
 
     async def _serve(self, profile: Profile) -> None:
         with engines.running() as engine:
-            await self._serve_through(engine, profile)
+            self._engine = engine
+            try:
+                await self._serve_through(engine, profile)
+            finally:
+                self._engine = None
 
     async def _serve_through(self, engine: Engine, profile: Profile) -> None:
         publish = self._publish

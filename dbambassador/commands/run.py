@@ -63,7 +63,9 @@ async def _run(terms: Terms, http: HttpSettings, events: Events) -> ExitCode:
         try:
             async with trio.open_nursery() as nursery:
                 ambassador = Ambassador(terms, events.publish)
-                sources = Sources(ambassador.snapshot, metrics, recent, ambassador.quit)
+                sources = Sources(
+                    ambassador.snapshot, metrics, recent, ambassador.quit, ambassador.relay_silence
+                )
                 await nursery.start(serve_http, http, sources, events.publish)
                 code = await ambassador.run(signals)
                 nursery.cancel_scope.cancel()

@@ -41,12 +41,19 @@ class Sources:
     recent: Recent
     quit: Callable[[], None]
     """Starts the shutdown; called after the client has its answer."""
+    relay_silence: Callable[[], float] = lambda: 0.0
+    """Seconds for which the relay engine has owed a sign of life."""
 
     def full(self) -> Snapshot:
         """The snapshot as `status --json` prints it."""
         whole = _finite({**self.snapshot(), "recent": self.recent.entries()})
         assert isinstance(whole, dict)
         return whole
+
+
+LONGEST_SILENCE = 10.0
+"""Seconds of the relay engine: what stalls a whole container for longer (a full CPU quota, a suspended host)
+stalls the probe as well."""
 
 
 class Health:
@@ -58,7 +65,7 @@ class Health:
         self._answers: dict[str, Answer] = {
             "/startup": lambda: _verdict(not_started(sources.snapshot())),
             "/readiness": lambda: _verdict(not_ready(sources.snapshot())),
-            "/liveness": lambda: _verdict(""),
+            "/liveness": lambda: _verdict(not_alive(sources.relay_silence())),
             "/metrics": self._metrics,
         }
 
@@ -121,6 +128,11 @@ def not_started(snapshot: Snapshot) -> str:
 def not_ready(snapshot: Snapshot) -> str:
     """Why no new clients should come; empty while they may. Never a question of the database's health."""
     return not_started(snapshot) or ("shutting down" if snapshot["phase"] == "draining" else "")
+
+
+def not_alive(relay_silence: float) -> str:
+    """Why only a restart helps; empty as long as the process answers and its relay engine does."""
+    return "the relay engine does not answer" if relay_silence >= LONGEST_SILENCE else ""
 
 
 def is_loopback(host: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -34,7 +35,10 @@ class Ambassador:
         self.snapshot = samples.running() if snapshot is None else snapshot
         self.published: list[Event] = []
         self.quits = 0
-        self.sources = Sources(lambda: self.snapshot, Metrics(), Recent(lambda: 5.0), self.quit)
+        self.relay_silence = 0.0
+        self.sources = Sources(
+            lambda: self.snapshot, Metrics(), Recent(lambda: 5.0), self.quit, lambda: self.relay_silence
+        )
         self.opened = HttpAddresses((), ())
 
     def quit(self) -> None:
@@ -96,6 +100,14 @@ async def test_startup_readiness_liveness(
         answer = await ambassador.health("/liveness")
         assert (answer.status, answer.body) == (200, b"ok\n")
         assert (await ambassador.health("/readiness", "HEAD")).body == b""
+
+
+async def test_a_relay_engine_that_does_not_answer_is_dead() -> None:
+    async with running() as ambassador:
+        for silence, status in ((0.0, 200), (9.9, 200), (10.0, 503), (math.inf, 503)):
+            ambassador.relay_silence = silence
+            assert (await ambassador.health("/liveness")).status == status
+        assert (await ambassador.health("/readiness")).status == 200
 
 
 async def test_readiness_does_not_depend_on_a_database() -> None:
