@@ -22,9 +22,10 @@ from time import monotonic
 from dbambassador.forwarding.endings import READ_OUT_LIMIT, End, Then
 from dbambassador.forwarding.sides import Session, Side
 
-READ = 16 * 1024
-"""Bytes of a read, and so the most that is kept of what a side did not take."""
-BURST = 16
+READ = 32 * 1024
+"""Bytes of a read, and so the most that is kept of what a side did not take. A bulk stream took 0.8 s of CPU
+time for a gigabyte with 16 KiB, 0.5 s with 32 KiB, and no less with 64 KiB; small messages do not care."""
+BURST = 8
 """Reads of one side before others get their turn: 256 KiB at most."""
 BATCH = 64
 """Events that are asked for at once; more wait in the kernel, in order."""
@@ -79,8 +80,11 @@ class EpollLoop:
 
     def turn(self) -> None:
         """Waits for events and serves them, each of its sides once."""
-        sides = self._sides
-        for descriptor, events in self._epoll.poll(self._patience(), BATCH):
+        sides, patience = self._sides, self._patience()
+        due: list[Side] | None = None
+        if self._readable:
+            due, self._readable = self._readable, []
+        for descriptor, events in self._epoll.poll(patience, BATCH):
             side = sides.get(descriptor)
             if side is not None:
                 try:
@@ -92,8 +96,8 @@ class EpollLoop:
                     self.end(side.session, bug)
             elif descriptor == self._wake:
                 self._obey()
-        if self._readable:
-            self._serve_readable()
+        if due is not None:
+            self._serve_due(due)
         if self._read_outs:
             self._end_read_outs()
         if self._ended:
@@ -115,9 +119,8 @@ class EpollLoop:
         while self._commands:
             self._commands.popleft()()
 
-    def _serve_readable(self) -> None:
-        readable, self._readable = self._readable, []
-        for side in readable:
+    def _serve_due(self, due: list[Side]) -> None:
+        for side in due:
             side.listening = side.open
             if side.listening:
                 try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from random import Random
@@ -70,6 +71,20 @@ async def test_bytes_that_wait_behind_a_full_socket_at_the_hand_over_come_first(
         await session.server.send_all(b"last")
         await session.server.send_eof()
         assert await read_all(session.client) == first + b"last"
+
+
+async def test_first_bytes_for_a_socket_that_is_full_wait(engine: Engine, pair: MakePair) -> None:
+    sent = 0
+
+    def fill_it(session: Relayed) -> None:
+        nonlocal sent
+        with suppress(BlockingIOError):
+            while True:
+                sent += send_now(session.link.client, bytes(1 << 16))
+
+    async with relayed(engine, pair, to_client=b"greeting", before=fill_it) as session:
+        await session.server.send_eof()
+        assert await read_all(session.client) == bytes(sent) + b"greeting"
 
 
 async def test_nothing_at_all_passes(engine: Engine, pair: MakePair) -> None:

@@ -1,0 +1,125 @@
+"""What only the epoll engine promises: its thread, its sign of life, and its end."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import threading
+from collections.abc import Callable
+
+import pytest
+import trio
+
+from dbambassador.forwarding import engines
+from dbambassador.forwarding.engine import Tapped
+from dbambassador.forwarding.epoll_engine import SWITCH_INTERVAL, EpollEngine, running
+from dbambassador.forwarding.stream_relay import StreamRelay
+from tests.forwarding.relaying import read_rest, relayed, tcp_pair
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    with trio.fail_after(10):
+        while not reached():  # noqa: ASYNC110 - a thread has no event of trio's
+            await trio.sleep(0.002)
+
+
+async def test_this_system_has_the_epoll_engine() -> None:
+    with engines.running() as engine:
+        assert isinstance(engine, EpollEngine)
+
+
+async def test_systems_without_epoll_have_the_stream_relay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("select.epoll")
+    with engines.running() as engine:
+        assert isinstance(engine, StreamRelay)
+
+
+async def test_it_leaves_nothing_behind() -> None:
+    descriptors, threads = os.listdir("/proc/self/fd"), threading.active_count()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.003)
+    with running() as engine:
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_INTERVAL)
+        async with relayed(engine, tcp_pair) as session:
+            await session.client.send_all(b"x")
+            await session.server.receive_some(1)
+    assert os.listdir("/proc/self/fd") == descriptors
+    assert threading.active_count() == threads
+    assert sys.getswitchinterval() == pytest.approx(0.003)
+    sys.setswitchinterval(before)
+
+
+async def test_taps_run_in_its_thread_and_tell_in_trios() -> None:
+    seen: dict[str, int] = {}
+
+    def tap(data: bytes) -> Tapped:
+        seen["tap"] = threading.get_ident()
+        return Tapped(data, done=True, tell=lambda: seen.update(tell=threading.get_ident()))
+
+    with running() as engine:
+        async with relayed(engine, tcp_pair, tap=tap) as session:
+            await session.server.send_all(b"welcome")
+            await session.client.receive_some(100)
+            await until(lambda: "tell" in seen)
+    assert seen["tell"] == threading.get_ident() != seen["tap"]
+
+
+async def test_what_fails_on_a_servers_end_fails_its_session_alone() -> None:
+    def fail() -> None:
+        raise ValueError("a bug")
+
+    async def end_badly() -> None:
+        async with relayed(engine, tcp_pair) as session:
+            session.note_server_end = fail  # type: ignore[method-assign]
+            await session.server.send_eof()
+            await trio.sleep_forever()
+
+    with running() as engine:
+        async with relayed(engine, tcp_pair) as other:
+            with pytest.raises(BaseExceptionGroup) as raised:
+                await end_badly()
+            assert raised.group_contains(ValueError, match="a bug")
+            await other.client.send_all(b"unharmed")
+            assert await other.server.receive_some(100) == b"unharmed"
+
+
+async def test_its_silence_grows_while_it_is_stuck() -> None:
+    stuck = threading.Event()
+
+    def tap(data: bytes) -> Tapped:
+        stuck.wait(10)
+        return Tapped(data)
+
+    with running() as engine:
+        assert engine.silence() == 0.0
+        await until(lambda: engine.silence() == 0.0)
+        async with relayed(engine, tcp_pair, tap=tap) as session:
+            await session.server.send_all(b"x")
+            await until(lambda: engine.silence() > 0.05)
+            stuck.set()
+            await until(lambda: engine.silence() == 0.0)
+            assert await session.client.receive_some(1) == b"x"
+
+
+async def test_a_crash_ends_its_sessions_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with running() as engine:
+
+        async def until_the_crash() -> None:
+            async with relayed(engine, tcp_pair) as session:
+                await session.client.send_all(b"x")
+                await session.server.receive_some(1)
+                monkeypatch.setattr(engine._loop, "_obey", lambda: 1 // 0)
+                engine.silence()
+                _, by_reset = await read_rest(session.client)
+                assert by_reset
+                await trio.sleep_forever()
+
+        with pytest.raises(BaseExceptionGroup) as raised:
+            await until_the_crash()
+        assert raised.group_contains(ZeroDivisionError)
+        assert engine.silence() == math.inf
+        with pytest.raises(BaseExceptionGroup) as refused:
+            async with relayed(engine, tcp_pair):
+                await trio.sleep_forever()
+        assert refused.group_contains(RuntimeError, match="crashed")
