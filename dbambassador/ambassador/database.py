@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 
 from dbambassador.discovery.refresher import Refresher
 from dbambassador.discovery.resolver import Resolver
 from dbambassador.events import Publish, SessionsEvicted, StageCrashed
+from dbambassador.forwarding import engines
 from dbambassador.forwarding.balance import balancer
 from dbambassador.forwarding.descriptors import Descriptors
 from dbambassador.forwarding.engine import Engine
 from dbambassador.forwarding.hold import Hold
 from dbambassador.forwarding.ledger import Ledger
-from dbambassador.forwarding.listeners import Acceptor, Limit, close_listeners, open_listeners
+from dbambassador.forwarding.limit import Limit
+from dbambassador.forwarding.listeners import Acceptor, close_listeners, open_listeners
 from dbambassador.forwarding.mysql_wire import MysqlWire
 from dbambassador.forwarding.postgresql_wire import PostgresqlWire
-from dbambassador.forwarding.session import Service
+from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.vigil import Vigil
 from dbambassador.forwarding.wire import TcpWire, Wire
 from dbambassador.health.judge import Judge
 from dbambassador.settings.schema import Database, Protocol
+from dbambassador.values import Choice
+
+if TYPE_CHECKING:
+    from dbambassador.forwarding.fast_path import FastPath
 
 RESTART_PAUSE = 1.0
 """Seconds after which a stage that crashed is started anew; it decides from the present values again."""
@@ -51,7 +58,8 @@ class ServedDatabase:
         self.hold = Hold(self.judge.choices)
         self.listeners: list[trio.SocketListener] = []
         self._publish = shared.publish
-        self._limit = shared.limit
+        self._fast_path: FastPath | None = None
+        self._admitted: Choice | None = None
         self._service = Service(
             database,
             _wire(database),
@@ -60,6 +68,7 @@ class ServedDatabase:
             self.hold,
             balancer(database.balance, self.ledger.sessions),
             shared.engine,
+            shared.limit,
             shared.descriptors,
             shared.publish,
         )
@@ -84,22 +93,34 @@ class ServedDatabase:
 
     def accept(self, accepting: trio.Nursery, sessions: trio.Nursery) -> None:
         """Starts accepting; what is accepted runs in `sessions`."""
-        acceptor = Acceptor(self._service, self._limit)
+        acceptor = Acceptor(self._service, sessions)
+        acceptor.fast_path = self._fast_path = engines.fast_path(self._service, acceptor.serve)
         for listener in self.listeners:
-            run = partial(acceptor.run, listener, sessions)
+            if self._fast_path is not None:
+                self._fast_path.add(listener)
+            run = partial(acceptor.run, listener)
             accepting.start_soon(self._supervise, "accept", run, name=f"{self.database.name}: accept")
+        if self._fast_path is not None and self._admitted is not None:
+            self._fast_path.offer(self._admitted)
 
-    def close(self) -> None:
-        """Closes the listeners; sessions are not touched."""
+    async def close(self) -> None:
+        """Closes the listeners; sessions are not touched, and those that are being begun go on."""
+        if self._fast_path is not None:
+            await self._fast_path.close()
         close_listeners(self.listeners)
         self.listeners = []
 
     async def _evict(self) -> None:
         """Ends the sessions that a new choice gives no tenure, and then admits its epoch."""
         async for choice in self.judge.choices.values():
+            if self._fast_path is not None:
+                await self._fast_path.withdraw()
             for address, ended in (await self.ledger.evict(choice)).items():
                 why = self.judge.why_closed(address)
                 self._publish(SessionsEvicted(self.database.name, address, ended, why))
+            self._admitted = choice
+            if self._fast_path is not None:
+                self._fast_path.offer(choice)
 
     async def _supervise(self, name: str, stage: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -27,7 +27,7 @@ from dbambassador.events import (
 )
 from dbambassador.forwarding import engines
 from dbambassador.forwarding.engine import Engine
-from dbambassador.forwarding.listeners import Limit
+from dbambassador.forwarding.limit import Limit, capacity
 from dbambassador.locate import Located, Request, locate, refusal, retry_delay
 from dbambassador.settings.schema import Profile
 
@@ -75,6 +75,7 @@ class Ambassador:
         self._drift: DriftWatch | None = None
         self._engine: Engine | None = None
         self._quit = trio.Event()
+        self._end_cause = ""
         self._exit_code = ExitCode.DONE
 
     def quit(self) -> None:
@@ -122,8 +123,10 @@ class Ambassador:
     def _end(self, code: ExitCode, cause: str) -> None:
         if not self._quit.is_set():
             self._exit_code = code
+            self._end_cause = cause
             self._quit.set()
-            self._publish(DrainStarted(cause, self._sessions()))
+            if self._phase is not Phase.RUNNING:
+                self._publish(DrainStarted(cause, 0))
 
     def _sessions(self) -> int:
         return sum(len(served.ledger) for served in self._databases)
@@ -177,7 +180,7 @@ class Ambassador:
         self._publish(EnvironmentChosen(profile.name, profile.kind.value, directory, why))
 
     async def _serve(self, profile: Profile) -> None:
-        with engines.running() as engine:
+        async with engines.running() as engine:
             self._engine = engine
             try:
                 await self._serve_through(engine, profile)
@@ -187,40 +190,56 @@ class Ambassador:
     async def _serve_through(self, engine: Engine, profile: Profile) -> None:
         publish = self._publish
         resolver = Resolver(self._terms.request.root, self._terms.nameservers, publish)
-        shared = Shared(resolver, engine, Limit(self._terms.max_connections), publish)
+        shared = Shared(resolver, engine, Limit(self._terms.max_connections or capacity()), publish)
         self._databases = [ServedDatabase(database, shared) for database in profile.databases]
         try:
             for served in self._databases:
                 await served.listen()
-            async with trio.open_nursery() as sessions, trio.open_nursery() as stages:
+            async with trio.open_nursery() as sessions:
+                cut = await self._until_drained(engine, sessions)
+                sessions.cancel_scope.cancel()
+        finally:
+            with trio.CancelScope(shield=True):
+                for served in self._databases:
+                    await served.close()
+                    served.ledger.cut_all()
+                    await served.ledger.idle()
+        publish(Stopped(cut))
+
+    async def _until_drained(self, engine: Engine, sessions: trio.Nursery) -> int:
+        """Serves until it is time to go. Returns: how many sessions are left."""
+        try:
+            async with trio.open_nursery() as stages:
                 for served in self._databases:
                     served.start(stages)
                 if self._drift is not None:
                     stages.start_soon(self._drift.run, name="drift")
-                await self._accept_until_quit(sessions)
+                await self._accept_until_quit(engine, sessions)
                 cut = await self._drain()
                 stages.cancel_scope.cancel()
-                sessions.cancel_scope.cancel()
-            publish(Stopped(cut))
         finally:
-            for served in self._databases:
-                served.close()
+            with trio.CancelScope(shield=True):
+                for served in self._databases:
+                    await served.close()  # while there is a nursery for sessions that are being begun
+        return cut
 
-    async def _accept_until_quit(self, sessions: trio.Nursery) -> None:
+    async def _accept_until_quit(self, engine: Engine, sessions: trio.Nursery) -> None:
         async with trio.open_nursery() as accepting:
             for served in self._databases:
                 served.accept(accepting, sessions)
             self._phase = Phase.RUNNING
             self._publish(Ready(_seconds_since_exec()))
             await self._quit.wait()
+            await engine.settle()
             self._phase = Phase.DRAINING
+            self._publish(DrainStarted(self._end_cause, self._sessions()))
             await trio.sleep(self._terms.min_sigterm_delay)
             accepting.cancel_scope.cancel()
 
     async def _drain(self) -> int:
         """Turns away who still waits, and lets sessions end. Returns: how many had to be cut."""
         for served in self._databases:
-            served.close()
+            await served.close()
             await served.hold.close()
         with trio.move_on_after(self._terms.max_sigterm_delay):
             for served in self._databases:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from math import gcd, log
 from random import Random
+from threading import Lock
 from typing import Protocol
 
 from dbambassador.settings.schema import Balance
@@ -26,7 +27,7 @@ the round begins anew."""
 
 
 class Balancer(Protocol):
-    """A way of sharing new sessions."""
+    """A way of sharing new sessions, for sessions of more than one thread."""
 
     def pick(self, pool: Sequence[Target], key: bytes) -> Target:
         """The target of one new session.
@@ -76,6 +77,7 @@ class _RoundRobin:
 
     def __init__(self, chance: Random) -> None:
         self._chance = chance
+        self._lock = Lock()
         self._pool: tuple[Target, ...] = ()
         self._shares: list[int] = []
         self._total = 0
@@ -84,9 +86,10 @@ class _RoundRobin:
         """Credit of all hosts, in sessions; of those in the pool, as it was when that was taken up."""
 
     def pick(self, pool: Sequence[Target], key: bytes) -> Target:
-        if (pool := tuple(pool)) != self._pool:
-            self._take_up(pool)
-        return pool[self._turn()]
+        with self._lock:
+            if (pool := tuple(pool)) != self._pool:
+                self._take_up(pool)
+            return pool[self._turn()]
 
     def _turn(self) -> int:
         """The place in the pool whose turn it is."""

@@ -8,8 +8,6 @@ from enum import Enum
 from socket import socket
 from typing import Protocol
 
-import trio
-
 
 @dataclass(frozen=True, slots=True)
 class Tapped:
@@ -42,10 +40,10 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Two connected sockets, and the bytes already read from each."""
+    """Two connected sockets that do not block, and the bytes already read from each."""
 
-    client: trio.SocketStream
-    server: trio.SocketStream
+    client: socket
+    server: socket
     to_server: bytes = b""
     to_client: bytes = b""
     tap: Tap | None = None
@@ -65,21 +63,36 @@ class How(Enum):
     CLIENT_RESET = "client reset"
     SERVER_RESET = "server reset"
     REFUSED = "refused by the tap"
+    CUT = "cut"
+
+
+Over = Callable[[How | Exception], None]
+"""Called in trio's thread, once, when both sockets of a session are closed. An exception is a bug's."""
+
+
+class Carried(Protocol):
+    """A session that an engine carries."""
+
+    def cut(self) -> None:
+        """Resets both sides, unless the session is over. In trio's thread."""
+        ...
 
 
 class Engine(Protocol):
     """The sole owner of a session's two sockets from hand-over to end."""
 
-    async def relay(self, link: Link) -> How:
-        """Carries bytes both ways until both directions have ended.
+    def carry(self, link: Link, over: Over) -> Carried:
+        """Carries bytes both ways until both directions have ended, or the session is cut.
 
         Delivered bytes are a prefix of those sent, and equal to them on an orderly close. A half-close is
         passed on as a half-close, a reset as a reset. An urgent byte is no part of the stream and is dropped.
 
-        Resource handling: both sockets are closed on return. Cancelling resets both.
-
         Error handling: a peer that goes away is a `How`, never an exception.
         """
+        ...
+
+    async def settle(self) -> None:
+        """Waits until trio's thread has heard of all that the engine has done by now."""
         ...
 
     def silence(self) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from threading import Thread
@@ -15,12 +15,25 @@ from time import monotonic
 
 import trio
 
-from dbambassador.forwarding.engine import How, Link
-from dbambassador.forwarding.epoll_loop import EpollLoop
+from dbambassador.forwarding.engine import Carried, Link, Over
+from dbambassador.forwarding.epoll_loop import Command, EpollLoop
 from dbambassador.forwarding.sides import Session
 
 SWITCH_INTERVAL = 0.0001
 """Seconds after which one thread has to let the other go on, where both have something to do."""
+
+
+class CarriedSession:
+    """A session that the engine's loop carries."""
+
+    __slots__ = ("_loop", "_session")
+
+    def __init__(self, loop: EpollLoop, session: Session) -> None:
+        self._loop = loop
+        self._session = session
+
+    def cut(self) -> None:
+        self._loop.post(partial(self._loop.end, self._session))
 
 
 class EpollEngine:
@@ -28,41 +41,42 @@ class EpollEngine:
 
     def __init__(self) -> None:
         self._trio = trio.lowlevel.current_trio_token()
-        self._loop = EpollLoop(self._report, self._tell)
-        self._live: set[Session] = set()
+        self.loop = EpollLoop(self._inform)
+        """For what else is to be done in its thread, by `post`."""
         self._thread = Thread(target=self._run, name="relay", daemon=True)
         self._stopped = False
-        self._crash: Exception | None = None
+        self.crash: Exception | None = None
+        """The bug that ended the thread: nothing posted is obeyed any more."""
         self._asked_at: float | None = None
+        self._settling: set[trio.Event] = set()
 
-    async def relay(self, link: Link) -> How:
-        session = Session(link)
-        if self._crash is not None:
+    def carry(self, link: Link, over: Over) -> Carried:
+        session = Session(link, over)
+        if self.crash is not None:
+            session.failure = self.crash
             session.close()
-            raise RuntimeError("the relay engine has crashed") from self._crash
-        session.send_first()
-        self._live.add(session)
-        self._loop.post(partial(self._loop.adopt, session))
-        await trio.lowlevel.wait_task_rescheduled(partial(self._abort, session))
-        if session.failure is not None:
-            raise session.failure
-        if session.cut and session.raise_cancel is not None:
-            session.raise_cancel()
-        return session.endings.how
+            self._soon(partial(over, self.crash))
+        else:
+            session.send_first()
+            self.loop.post(partial(self.loop.adopt, session))
+        return CarriedSession(self.loop, session)
 
-    def _abort(self, session: Session, raise_cancel: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
-        session.raise_cancel = raise_cancel
-        self._loop.post(partial(self._loop.end, session))
-        return trio.lowlevel.Abort.FAILED  # the engine lets go of the sockets first
+    async def settle(self) -> None:
+        settled = trio.Event()
+        self._settling.add(settled)
+        if self.crash is None:
+            self.loop.post(partial(self.loop.tell, settled.set, urgent=True))
+            await settled.wait()
+        self._settling.discard(settled)
 
     def silence(self) -> float:
-        if self._crash is not None:
+        if self.crash is not None:
             return math.inf
         asked_at = self._asked_at
         if asked_at is not None:
             return monotonic() - asked_at
         self._asked_at = monotonic()
-        self._loop.post(self._answer)
+        self.loop.post(self._answer)
         return 0.0
 
     def start(self) -> None:
@@ -70,19 +84,26 @@ class EpollEngine:
 
     def stop(self) -> None:
         """There must be no session left."""
-        self._loop.post(self._stop)
+        self.loop.post(self._stop)
         self._thread.join()
-        self._loop.close()
+        self.loop.close()
 
     # In the engine's thread
 
     def _run(self) -> None:
         try:
             while not self._stopped:
-                self._loop.turn()
+                self.loop.turn()
         except Exception as crash:
-            self._crash = crash
-            self._soon(self._fail_all)
+            self.crash = crash
+            self._soon(self._give_up)
+
+    def _give_up(self) -> None:
+        """In trio's thread: what the engine's thread had is trio's."""
+        assert self.crash is not None
+        self.loop.abandon(self.crash)
+        for settled in self._settling:
+            settled.set()
 
     def _stop(self) -> None:
         self._stopped = True
@@ -90,37 +111,14 @@ class EpollEngine:
     def _answer(self) -> None:
         self._asked_at = None
 
-    def _report(self, ended: list[Session]) -> None:
-        self._soon(partial(self._resume, ended))
+    def _inform(self, news: list[Command]) -> None:
+        self._soon(partial(_make, news))
 
-    def _tell(self, session: Session, what: Callable[[], None]) -> None:
-        self._soon(partial(self._call, session, what))
-
-    def _soon(self, call: Callable[[], None]) -> None:
+    def _soon(self, call: Command) -> None:
         try:
             self._trio.run_sync_soon(call)
         except trio.RunFinishedError:
             pass  # nobody is left to be told
-
-    # In trio's thread
-
-    def _resume(self, ended: list[Session]) -> None:
-        for session in ended:
-            self._live.discard(session)
-            trio.lowlevel.reschedule(session.task)
-
-    def _call(self, session: Session, what: Callable[[], None]) -> None:
-        try:
-            what()
-        except Exception as bug:
-            self._loop.post(partial(self._loop.end, session, bug))
-
-    def _fail_all(self) -> None:
-        """The thread is gone, so that its sessions are trio's to close."""
-        for session in self._live:
-            session.failure = self._crash
-            session.close()
-        self._resume(list(self._live))
 
 
 @contextmanager
@@ -135,3 +133,8 @@ def running() -> Iterator[EpollEngine]:
     finally:
         engine.stop()
         sys.setswitchinterval(interval)
+
+
+def _make(calls: list[Command]) -> None:
+    for call in calls:
+        call()

@@ -8,15 +8,20 @@ without it:
   A short read has emptied it, unless the event told of an end, an error or urgent data, at which reads stop.
 * A side that did not take everything stops the reading of the other one, whose turn comes once it did.
 * Sockets are closed at the end of a batch: no event left in it can meet a descriptor's next owner.
+
+What trio is to know goes there in order, and in batches: waking its thread costs a session more than carrying
+a message, and would cost it at the moment at which its client waits for the first answer.
 """
 
 from __future__ import annotations
 
+import heapq
 import os
 import select
 import socket
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
 from dbambassador.forwarding.endings import READ_OUT_LIMIT, End, Then
@@ -29,33 +34,42 @@ BURST = 8
 """Reads of one side before others get their turn: 256 KiB at most."""
 BATCH = 64
 """Events that are asked for at once; more wait in the kernel, in order."""
+QUIET = 0.001
+"""Seconds without an event after which trio gets its news."""
+OLDEST = 0.004
+"""Seconds after which it gets them in any case, or at once what is urgent."""
 
 _ODD = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR | select.EPOLLPRI
+_TELLING = _ODD | select.EPOLLIN
 _WRITABLE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
 
 Command = Callable[[], None]
+Handler = Callable[[int], None]
+"""Given the events of a descriptor that is no session's yet. They merely wake: any may be stale."""
 
 
 class EpollLoop:
     """Sessions and their sockets. All but `post` is for the one thread that turns it."""
 
-    def __init__(
-        self, over: Callable[[list[Session]], None], tell: Callable[[Session, Callable[[], None]], None]
-    ) -> None:
-        """`over` gets the sessions that ended in a batch, once their sockets are closed. `tell` has something
-        called that is not the loop's own."""
-        self._over = over
-        self._tell = tell
+    def __init__(self, inform: Callable[[list[Command]], None]) -> None:
+        """`inform` has the given calls made in trio's thread, in order."""
+        self._inform = inform
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wake, select.EPOLLIN)
         self._commands: deque[Command] = deque()
         self._buffer = memoryview(bytearray(READ))
         self._sides: dict[int, Side] = {}
+        self._handlers: dict[int, Handler] = {}
+        self._news: list[Command] = []
+        self._news_due = 0.0
+        self.at_crash: list[Command] = []
+        """What watchers of descriptors do when the loop was abandoned."""
         self._readable: list[Side] = []
         """Sides that had their turn and may have more."""
         self._ended: list[Session] = []
-        self._read_outs: deque[tuple[float, Session]] = deque()
+        self._alarms: list[tuple[float, int, Command]] = []
+        self._alarms_set = 0
 
     def post(self, command: Command) -> None:
         """Has a command run in the loop's thread, soon. May be called in any thread."""
@@ -63,14 +77,43 @@ class EpollLoop:
         os.eventfd_write(self._wake, 1)
 
     def adopt(self, session: Session) -> None:
-        """Begins to carry a session."""
+        """Begins to carry a session. Its sockets may have been watched: the session's they are now."""
         for side in session.sides:
             self._sides[side.descriptor] = side
         try:
             for side in session.sides:
-                self._epoll.register(side.descriptor, side.wakes)
+                if self._handlers.pop(side.descriptor, None) is None:
+                    self._epoll.register(side.descriptor, side.wakes)
+                else:  # tells of all that is the case, even if it was told before
+                    self._epoll.modify(side.descriptor, side.wakes)
         except Exception as failure:
             self.end(session, failure)
+
+    def watch(self, descriptor: int, events: int, handler: Handler) -> None:
+        """Has a handler called at a descriptor's events."""
+        self._handlers[descriptor] = handler
+        self._epoll.register(descriptor, events)
+
+    def watches(self, descriptor: int) -> bool:
+        return descriptor in self._handlers
+
+    def alarm(self, when: float, call: Command) -> None:
+        """Has something called at a time of the monotonic clock."""
+        self._alarms_set += 1
+        heapq.heappush(self._alarms, (when, self._alarms_set, call))
+
+    def unwatch(self, descriptor: int) -> None:
+        """The end of that; the descriptor must still be open."""
+        del self._handlers[descriptor]
+        self._epoll.unregister(descriptor)
+
+    def tell(self, news: Command, *, urgent: bool = False) -> None:
+        """Has something called in trio's thread, after all that was told before."""
+        if urgent:
+            self._news_due = 0.0
+        elif not self._news:
+            self._news_due = monotonic() + OLDEST
+        self._news.append(news)
 
     def end(self, session: Session, failure: Exception | None = None) -> None:
         """Ends a session with a reset. No-op where it ended by itself."""
@@ -80,7 +123,7 @@ class EpollLoop:
 
     def turn(self) -> None:
         """Waits for events and serves them, each of its sides once."""
-        sides, patience = self._sides, self._patience()
+        sides, patience, descriptor = self._sides, self._patience(), -1
         due: list[Side] | None = None
         if self._readable:
             due, self._readable = self._readable, []
@@ -90,18 +133,34 @@ class EpollLoop:
                 try:
                     if side.rest is not None and events & _WRITABLE:
                         self._send_rest(side)
-                    if side.listening:
+                    if side.listening and events & _TELLING:
                         self._carry(side, events & _ODD)
                 except Exception as bug:  # of a tap, as a rule: a session's failure stays in the session
                     self.end(side.session, bug)
             elif descriptor == self._wake:
                 self._obey()
+            elif (handler := self._handlers.get(descriptor)) is not None:
+                handler(events)
         if due is not None:
             self._serve_due(due)
-        if self._read_outs:
-            self._end_read_outs()
+        if self._alarms:
+            self._sound_alarms()
         if self._ended:
             self._close_ended()
+        if self._news and (descriptor == -1 or monotonic() >= self._news_due):
+            news, self._news = self._news, []
+            self._inform(news)
+
+    def abandon(self, crash: Exception) -> None:
+        """Ends all sessions, after a crash of the thread that turned it: it must not be turned again."""
+        while self._commands:
+            self._commands.popleft()()
+        for session in {side.session for side in self._sides.values()}:
+            self.end(session, crash)
+        self._close_ended()
+        for clean_up in self.at_crash:
+            clean_up()
+        self._inform(self._news)
 
     def close(self) -> None:
         """Gives the loop's own descriptors back. There must be no session left."""
@@ -112,7 +171,9 @@ class EpollLoop:
         """Seconds to wait for events; None for ever."""
         if self._readable:
             return 0
-        return max(0.0, self._read_outs[0][0] - monotonic()) if self._read_outs else None
+        if self._news:
+            return QUIET
+        return max(0.0, self._alarms[0][0] - monotonic()) if self._alarms else None
 
     def _obey(self) -> None:
         os.eventfd_read(self._wake)
@@ -173,7 +234,7 @@ class EpollLoop:
         assert source.tap is not None
         tapped = source.tap(bytes(self._buffer[:count]))
         if tapped.tell is not None:
-            self._tell(source.session, tapped.tell)
+            self._tell_of(source.session, tapped.tell)
         if tapped.done or tapped.refuse:
             source.tap = None
         source.refusing = tapped.refuse
@@ -222,21 +283,21 @@ class EpollLoop:
         first = not session.endings.begun
         then = session.endings.note(end, of_client=source.of_client)
         if first and session.endings.server_left_first and session.on_server_end is not None:
-            self._tell(session, session.on_server_end)
+            self._tell_of(session, session.on_server_end, urgent=True)
         if then is Then.PASS_ON:
             try:
                 source.other.socket.shutdown(socket.SHUT_WR)
             except OSError:
                 pass  # gone by itself: its own direction tells
         elif then is Then.READ_OUT:
-            self._read_outs.append((monotonic() + READ_OUT_LIMIT, session))
+            self.alarm(monotonic() + READ_OUT_LIMIT, partial(self._finish, session))
         else:
             self._finish(session)
 
-    def _end_read_outs(self) -> None:
+    def _sound_alarms(self) -> None:
         now = monotonic()
-        while self._read_outs and (self._read_outs[0][1].over or self._read_outs[0][0] <= now):
-            self._finish(self._read_outs.popleft()[1])
+        while self._alarms and self._alarms[0][0] <= now:
+            heapq.heappop(self._alarms)[2]()
 
     def _finish(self, session: Session) -> None:
         if session.over:
@@ -252,4 +313,15 @@ class EpollLoop:
         ended, self._ended = self._ended, []
         for session in ended:
             session.close()
-        self._over(ended)
+            self.tell(partial(session.on_over, session.outcome), urgent=session.cut)
+
+    def _tell_of(self, session: Session, what: Command, *, urgent: bool = False) -> None:
+        """Tells what is a session's own: so is its failure."""
+
+        def tell() -> None:
+            try:
+                what()
+            except Exception as bug:
+                self.post(partial(self.end, session, bug))
+
+        self.tell(tell, urgent=urgent)

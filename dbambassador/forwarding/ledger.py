@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 
 import trio
 
-from dbambassador.forwarding.engine import Traffic
+from dbambassador.forwarding.engine import How, Traffic
 from dbambassador.values import Address, Choice
+
+LEFT = "left"
+"""The fate of a session whose client went away during its opening."""
 
 
 class Stage(Enum):
@@ -25,32 +27,62 @@ class Stage(Enum):
 
 
 class Lease:
-    """One session's place in the ledger. Its work runs in `scope`, which eviction cancels."""
+    """One session's place in the ledger."""
 
-    def __init__(self, ledger: Ledger, epoch: int, address: Address, client: trio.SocketStream) -> None:
+    __slots__ = (
+        "_cut",
+        "_ledger",
+        "address",
+        "client",
+        "epoch",
+        "fate",
+        "key",
+        "stage",
+        "stage_since",
+        "traffic",
+    )
+
+    def __init__(
+        self, ledger: Ledger, epoch: int, address: Address, cut: Callable[[], None], traffic: Traffic
+    ) -> None:
         self._ledger = ledger
+        self._cut = cut
         self.epoch = epoch
         self.address = address
-        self.client = client
-        self.scope = trio.CancelScope()
+        self.client: trio.SocketStream | None = None
+        """To look whether it has left, until the session is relayed."""
         self.key: bytes | None = None
         self.stage = Stage.WAITING
         self.stage_since = trio.current_time()
-        self.left = False
-        """Set where the client went away during its opening, and the session was ended for that."""
-        self.fate = "cut"
-        """How the session ended, if its scope was cancelled."""
-        self.traffic = Traffic()
+        self.fate = How.CUT.value
+        """How the session ended, if it was cut."""
+        self.traffic = traffic
 
     def enter(self, stage: Stage) -> None:
         self.stage = stage
         self.stage_since = trio.current_time()
+
+    def relayed(self, cut: Callable[[], None]) -> None:
+        """An engine has the session now, and `cut` has it end it."""
+        self.enter(Stage.RELAYING)
+        self._cut = cut
+        self.client = None
+
+    def cut(self, fate: str = How.CUT.value) -> None:
+        """Ends the session, soon."""
+        if self.fate == How.CUT.value:
+            self.fate = fate
+        self._cut()
 
     def move(self, address: Address, epoch: int) -> None:
         """The session goes to the host's other address, which has a tenure of its own."""
         self._ledger.count(self.address, -1)
         self.address, self.epoch = address, epoch
         self._ledger.count(address, +1)
+
+    def release(self) -> None:
+        """The session is over. No-op if it was before."""
+        self._ledger.remove(self)
 
 
 class Ledger:
@@ -78,22 +110,26 @@ class Ledger:
         """How many sessions the address has, those that begin included."""
         return self._counts[address]
 
-    @contextmanager
-    def lease(self, epoch: int, address: Address, client: trio.SocketStream) -> Iterator[Lease]:
-        """A place for one session while the context lasts."""
-        lease = Lease(self, epoch, address, client)
+    def lease(
+        self, epoch: int, address: Address, cut: Callable[[], None], traffic: Traffic | None = None
+    ) -> Lease:
+        """A place for one session, until it is released. `cut` has the session end soon."""
+        lease = Lease(self, epoch, address, cut, traffic or Traffic())
         self._leases.add(lease)
         self.count(address, +1)
         if len(self._leases) == 1:
             self._notify()
-        try:
-            yield lease
-        finally:
-            self._leases.discard(lease)
-            self.count(lease.address, -1)
-            if lease.key is not None and self._keys.get(lease.key) is lease:
-                self._keys.pop(lease.key, None)
-            self._notify()
+        return lease
+
+    def remove(self, lease: Lease) -> None:
+        """Takes a lease out."""
+        if lease not in self._leases:
+            return
+        self._leases.discard(lease)
+        self.count(lease.address, -1)
+        if lease.key is not None and self._keys.get(lease.key) is lease:
+            self._keys.pop(lease.key, None)
+        self._notify()
 
     def count(self, address: Address, change: int) -> None:
         """Takes note of sessions that come to an address or leave it."""
@@ -128,7 +164,7 @@ class Ledger:
         ]
         ended = Counter(lease.address for lease in old if lease.stage is Stage.RELAYING)
         for lease in old:
-            lease.scope.cancel()
+            lease.cut()
         while not self._leases.isdisjoint(old):
             await self._changed.wait()
         self._admitted = choice.epoch
@@ -139,6 +175,11 @@ class Ledger:
         """Waits until there is a session."""
         while not self._leases:
             await self._changed.wait()
+
+    def cut_all(self) -> None:
+        """Ends all sessions, soon."""
+        for lease in self:
+            lease.cut()
 
     async def idle(self) -> None:
         """Waits until no session is left."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -14,10 +15,14 @@ from dbambassador.events import (
     Refusal,
     SessionCrashed,
 )
-from dbambassador.forwarding.session import Service, Session
+from dbambassador.forwarding.service import Service
+from dbambassador.forwarding.session import Attempt, Greeting, Session
 from dbambassador.settings.schema import Database, Listen, UnixListen
 from dbambassador.transport.dial import tune
 from dbambassador.transport.listen import NoSuchAddress, close_tcp, listen_tcp, listen_unix, remove_unix
+
+if TYPE_CHECKING:
+    from dbambassador.forwarding.fast_path import FastPath
 
 ACCEPT_PAUSE = 0.1
 """Seconds until the next try when no descriptor was left: clients wait in the backlog meanwhile."""
@@ -69,50 +74,70 @@ def _missing(listen: Listen, reason: NoSuchAddress) -> CannotListen:
     return CannotListen(f"cannot listen on {listen}: {reason}", hint="this host does not have the address")
 
 
-class Limit:
-    """How many clients this process serves at once, over all databases; 0 for as many as it can."""
-
-    def __init__(self, maximum: int) -> None:
-        self.maximum = maximum
-        self.clients = 0
-
-    @property
-    def reached(self) -> bool:
-        return bool(self.maximum) and self.clients >= self.maximum
-
-
 class Acceptor:
     """Accepts clients on a database's listeners, each into a session of its own."""
 
-    def __init__(self, service: Service, limit: Limit) -> None:
+    def __init__(self, service: Service, sessions: trio.Nursery) -> None:
+        """Sessions run in the given nursery, which may outlive the accepting."""
         self._service = service
-        self._limit = limit
+        self._sessions = sessions
+        self.fast_path: FastPath | None = None
+        """Accepts in our place while it has an offer."""
 
-    async def run(self, listener: trio.SocketListener, sessions: trio.Nursery) -> None:
-        """Accepts for ever; sessions run in the given nursery, which may outlive the accepting."""
+    async def run(self, listener: trio.SocketListener) -> None:
+        """Accepts for ever."""
         while True:
+            if self.fast_path is not None:
+                await self.fast_path.without_offer()
             try:
-                client = await listener.accept()
+                client = await self._accept(listener)
             except OSError as error:
                 if error.errno not in _EXHAUSTED:
                     raise
                 self._service.descriptors.exhausted()
                 await trio.sleep(ACCEPT_PAUSE)
                 continue
-            sessions.start_soon(self._serve, client, name=f"{self._service.database.name}: session")
+            if client is not None:
+                self.serve(client)
+                if self.fast_path is not None:
+                    self.fast_path.recover()
 
-    async def _serve(self, client: trio.SocketStream) -> None:
-        refusal = Refusal.TOO_MANY if self._limit.reached else None
-        served = refusal is None
-        self._limit.clients += served
+    async def _accept(self, listener: trio.SocketListener) -> trio.SocketStream | None:
+        """None: there is an offer."""
+        if self.fast_path is None:
+            return await listener.accept()
+        with trio.CancelScope() as scope, self.fast_path.offer_cancels(scope):
+            return await listener.accept()
+        return None
+
+    def serve(
+        self, client: trio.SocketStream, greeting: Greeting | None = None, attempt: Attempt | None = None
+    ) -> None:
+        """Starts a client's session, or goes on with it; see `Session.run`."""
+        limit = self._service.limit
+        refusal = Refusal.TOO_MANY if attempt is None and limit.reached else None
+        if refusal is None:
+            limit.clients += 1
+        name = f"{self._service.database.name}: session"
+        self._sessions.start_soon(self._serve, client, refusal, greeting, attempt, name=name)
+
+    async def _serve(
+        self,
+        client: trio.SocketStream,
+        refusal: Refusal | None,
+        greeting: Greeting | None,
+        attempt: Attempt | None,
+    ) -> None:
+        session = Session(self._service, client)
         try:
-            if _tuned(client):
-                await Session(self._service, client).run(refusal)
+            if attempt is not None or _tuned(client):
+                await session.run(refusal, greeting, attempt)
         except Exception as bug:  # a session's failure stays in the session
             self._service.publish(SessionCrashed(self._service.database.name, repr(bug)))
         finally:
-            client.socket.close()
-            self._limit.clients -= served
+            if not session.handed_over:
+                client.socket.close()
+                self._service.limit.clients -= refusal is None
 
 
 def _tuned(client: trio.SocketStream) -> bool:

@@ -4,24 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-import trio
-
 from dbambassador.events import Refusal
+from dbambassador.forwarding import wire
+from dbambassador.forwarding.conversation import Ask, Conversation, Party
 from dbambassador.forwarding.engine import Tapped
-from dbambassador.forwarding.wire import (
-    OPEN_TIMEOUT,
-    PREAMBLE_TIMEOUT,
-    Cancel,
-    Denied,
-    Hello,
-    Left,
-    NotOpened,
-    Opened,
-    Request,
-    Seen,
-    farewell,
-    receive,
-)
+from dbambassador.forwarding.wire import Cancel, Greeting, Hello, Left, NotOpened, Opened, Request, Seen
 from dbambassador.health.evidence import Role, Signal
 from dbambassador.health.roles import fits, session_fits, told_by_session
 from dbambassador.protocols.malformed import Malformed
@@ -48,81 +35,46 @@ _SQLSTATES = {Refusal.TOO_MANY: TOO_MANY_CONNECTIONS, Refusal.NO_DESCRIPTORS: TO
 class PostgresqlWire:
     """Replaces the welcome of a server in the wrong role by an error: the client has seen none of it yet."""
 
-    async def hello(self, client: trio.SocketStream) -> Hello | Cancel | Left:
+    resets_unopened = False
+
+    def hello(self) -> Greeting:
         hello = Hello()
-        opening = await _opening_of(client, hello)
+        opening = yield from _opening_of(hello)
         if isinstance(opening, Left):
             return opening
         if opening.kind is Kind.CANCEL:
             return Cancel(opening.cancel_key, opening.packet)
         return hello
 
-    async def open(
-        self, client: trio.SocketStream, server: trio.SocketStream, hello: Hello, request: Request
-    ) -> Opened | NotOpened | Cancel | Left | Denied:
-        opening = await _opening_of(client, hello)
+    def open(self, hello: Hello, request: Request) -> wire.Opening:
+        opening = yield from _opening_of(hello)
         while isinstance(opening, Opening) and opening.kind in _ENCRYPTION:
             if opening.rest:
                 # Bytes behind the request would be taken for encrypted ones: CVE-2021-23214.
                 return Left("sent data behind its encryption request")
-            answer = await _ask(server, opening.packet, 1, trio.current_time() + OPEN_TIMEOUT)
-            if isinstance(answer, str):
-                return NotOpened(Signal.FALTERED, answer)
+            answered = yield Ask(Party.SERVER, opening.packet, 1)
+            answer = answered.data
+            if not answer:
+                return NotOpened(Signal.FALTERED, answered.reason)
             if answer not in _ANSWERS:
                 return NotOpened(
                     Signal.FALTERED, f"not a PostgreSQL server (its answer begins with {answer!r})"
                 )
-            if answer in (b"S", b"G"):
-                request.witness(Seen(encrypted=True))
             if answer != b"N":  # encrypted from here on, or an error of a server that knows no encryption
-                return Opened(to_client=answer)
-            opening = await _tell_no(client, hello)
+                return Opened(to_client=answer, seen=None if answer == b"E" else Seen(encrypted=True))
+            opening = yield from _tell_no(hello)
         if isinstance(opening, Left):
             return opening
         if opening.kind is Kind.CANCEL:
             return Cancel(opening.cancel_key, opening.packet)
         if opening.kind is Kind.DIRECT_TLS:
             return Opened(to_server=opening.packet, tap=partial(_encrypted, request))
-        return await self._start(server, hello, request)
+        return (yield from _start(hello, request))
 
-    async def _start(self, server: trio.SocketStream, hello: Hello, request: Request) -> Opened | NotOpened:
-        """Sends the startup packet and reads the server's first message."""
-        deadline = trio.current_time() + OPEN_TIMEOUT
-        data = await _ask(server, hello.data, 16 * 1024, deadline)
-        while isinstance(data, bytes):
-            try:
-                reply = read_reply(data)
-            except Malformed as malformed:
-                return NotOpened(Signal.FALTERED, str(malformed))
-            if reply is not None:
-                return self._welcome(data, reply, request)
-            more = await _ask(server, b"", 16 * 1024, deadline)
-            data = data + more if isinstance(more, bytes) else more
-        return NotOpened(Signal.FALTERED, data)
-
-    def _welcome(self, data: bytes, reply: tuple[bytes, bytes], request: Request) -> Opened | NotOpened:
-        kind, body = reply
-        if kind == b"E":
-            error = read_error(body)
-            if error.sqlstate == CANNOT_CONNECT_NOW:
-                return NotOpened(Signal.NOT_READY, error.message)
-            request.witness(Seen(rejected=True))
-            return Opened(to_client=data)
-        tap = _Tap(request)
-        first = tap(data)
-        if first.tell is not None:
-            first.tell()
-        tap.wanted = request.at_last
-        if first.refuse and not tap.only_this_session:
-            return NotOpened(Signal.SERVED, "in another role")
-        return Opened(to_client=first.forward, tap=_refuse if first.refuse else None if first.done else tap)
-
-    async def identify(self, client: trio.SocketStream, hello: Hello) -> bytes | Cancel | Left:
+    def identify(self, hello: Hello) -> Conversation[bytes | Cancel | Left]:
         """User and database. A client that asks for encryption is told that there is none, for encrypted it
         would not tell them."""
-        opening = await _opening_of(client, hello)
-        while isinstance(opening, Opening) and opening.kind in _ENCRYPTION:
-            opening = await _tell_no(client, hello)
+        opening = yield from _startup_of(hello)
         if isinstance(opening, Left):
             return opening
         if opening.kind is Kind.CANCEL:
@@ -135,14 +87,46 @@ class PostgresqlWire:
             return Left(str(malformed))
         return parameters.get("user", b"") + b"\0" + parameters.get("database", b"")
 
-    async def refuse(self, client: trio.SocketStream, hello: Hello, refusal: Refusal, why: str) -> None:
-        opening = await _opening_of(client, hello)
-        while isinstance(opening, Opening) and opening.kind in _ENCRYPTION:
-            # An error in place of the answer would lose its SQLSTATE, and libpq would not try its next host.
-            opening = await _tell_no(client, hello)
-        if isinstance(opening, Opening) and opening.kind is Kind.STARTUP:
-            sqlstate = _SQLSTATES.get(refusal, CANNOT_CONNECT_NOW)
-            await farewell(client, error_response(sqlstate, f"dbambassador: {refusal.value}", why))
+    def last_words(self, hello: Hello, refusal: Refusal, why: str) -> Conversation[bytes]:
+        # An error in place of the answer to a request for encryption would lose its SQLSTATE, and libpq would
+        # not try its next host.
+        opening = yield from _startup_of(hello)
+        if isinstance(opening, Left) or opening.kind is not Kind.STARTUP:
+            return b""
+        sqlstate = _SQLSTATES.get(refusal, CANNOT_CONNECT_NOW)
+        return error_response(sqlstate, f"dbambassador: {refusal.value}", why)
+
+
+def _start(hello: Hello, request: Request) -> Conversation[Opened | NotOpened]:
+    """Sends the startup packet and reads the server's first message."""
+    data = b""
+    heard = yield Ask(Party.SERVER, hello.data)
+    while heard.data:
+        data += heard.data
+        try:
+            reply = read_reply(data)
+        except Malformed as malformed:
+            return NotOpened(Signal.FALTERED, str(malformed))
+        if reply is not None:
+            return _welcome(data, reply, request)
+        heard = yield Ask(Party.SERVER)
+    return NotOpened(Signal.FALTERED, heard.reason)
+
+
+def _welcome(data: bytes, reply: tuple[bytes, bytes], request: Request) -> Opened | NotOpened:
+    kind, body = reply
+    if kind == b"E":
+        error = read_error(body)
+        if error.sqlstate == CANNOT_CONNECT_NOW:
+            return NotOpened(Signal.NOT_READY, error.message)
+        return Opened(to_client=data, seen=Seen(rejected=True))
+    tap = _Tap(request)
+    first, seen = tap.look(data)
+    tap.wanted = request.at_last
+    if first.refuse and not tap.only_this_session:
+        return NotOpened(Signal.SERVED, "in another role", seen)
+    left = _refuse if first.refuse else None if first.done else tap
+    return Opened(to_client=first.forward, tap=left, seen=seen)
 
 
 class _Tap:
@@ -150,22 +134,29 @@ class _Tap:
 
     def __init__(self, request: Request) -> None:
         self._tap = StartupTap(hold_back=request.wanted is not TargetSessionAttrs.ANY)
-        self._request = request
+        self._witness = request.witness
         self.wanted = request.wanted
         self.only_this_session = False
         """The server would do for others: the read-only default is this session's own."""
 
     def __call__(self, data: bytes) -> Tapped:
+        tapped, seen = self.look(data)
+        if seen is None:
+            return tapped
+        return Tapped(tapped.forward, tapped.done, tapped.refuse, partial(self._witness, seen))
+
+    def look(self, data: bytes) -> tuple[Tapped, Seen | None]:
+        """What becomes of some bytes, and what they told."""
         passage = self._tap.feed(data)
         if not passage.done:
-            return Tapped(passage.forward)
-        seen, wanted = (passage.standby, passage.read_only), self.wanted
-        role = told_by_session(*seen, wanted)
-        tell = partial(self._request.witness, Seen(passage.key, role, passage.error is not None))
-        if passage.welcome and not session_fits(*seen, wanted):
+            return Tapped(passage.forward), None
+        told, wanted = (passage.standby, passage.read_only), self.wanted
+        role = told_by_session(*told, wanted)
+        seen = Seen(passage.key, role, rejected=passage.error is not None)
+        if passage.welcome and not session_fits(*told, wanted):
             self.only_this_session = fits(role, wanted)
-            return Tapped(_refusal_of_role(role, wanted), True, True, tell)
-        return Tapped(passage.forward, True, tell=tell)
+            return Tapped(_refusal_of_role(role, wanted), True, True), seen
+        return Tapped(passage.forward, True), seen
 
 
 def _refusal_of_role(role: Role, wanted: TargetSessionAttrs) -> bytes:
@@ -182,41 +173,34 @@ def _refuse(_: bytes) -> Tapped:
     return Tapped(refuse=True)
 
 
-async def _opening_of(client: trio.SocketStream, hello: Hello) -> Opening | Left:
+def _opening_of(hello: Hello) -> Conversation[Opening | Left]:
     """The packet that the client's hello begins with, once it is whole."""
-    with trio.move_on_after(PREAMBLE_TIMEOUT):
-        while True:
-            try:
-                opening = read_opening(hello.data)
-            except Malformed as malformed:
-                return Left(str(malformed))
-            if opening is not None:
-                return opening
-            received = await receive(client)
-            if not received.data:
-                return Left(received.reason)
-            hello.data += received.data
-    return Left(f"said nothing for {PREAMBLE_TIMEOUT:g} s")
-
-
-async def _tell_no(client: trio.SocketStream, hello: Hello) -> Opening | Left:
-    """Refuses encryption, and reads what the client asks next."""
-    try:
-        await client.send_all(b"N")
-    except trio.BrokenResourceError:
-        return Left("closed the connection")
-    hello.data = b""
-    return await _opening_of(client, hello)
-
-
-async def _ask(server: trio.SocketStream, question: bytes, limit: int, deadline: float) -> bytes | str:
-    """The server's next bytes, or in words why there are none."""
-    with trio.move_on_at(deadline):
+    while True:
         try:
-            if question:
-                await server.send_all(question)
-        except trio.BrokenResourceError:
-            return "connection reset"
-        received = await receive(server, limit)
-        return received.data or received.reason
-    return f"no answer in {OPEN_TIMEOUT:g} s"
+            opening = read_opening(hello.data)
+        except Malformed as malformed:
+            return Left(str(malformed))
+        if opening is not None:
+            return opening
+        heard = yield Ask(Party.CLIENT)
+        if not heard.data:
+            return Left(heard.reason)
+        hello.data += heard.data
+
+
+def _startup_of(hello: Hello) -> Conversation[Opening | Left]:
+    """The same, if need be after telling the client that there is no encryption."""
+    opening = yield from _opening_of(hello)
+    while isinstance(opening, Opening) and opening.kind in _ENCRYPTION:
+        opening = yield from _tell_no(hello)
+    return opening
+
+
+def _tell_no(hello: Hello) -> Conversation[Opening | Left]:
+    """Refuses encryption, and reads what the client asks next."""
+    hello.data = b""
+    heard = yield Ask(Party.CLIENT, b"N")
+    if not heard.data:
+        return Left(heard.reason)
+    hello.data = heard.data
+    return (yield from _opening_of(hello))

@@ -1,46 +1,25 @@
-"""One client's session, top to bottom: hello, a choice, a dial, the relay, its ending."""
+"""One client's session, top to bottom: hello, a choice, a dial, the opening. Then an engine has it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+import ipaddress
+import socket
+from dataclasses import dataclass, field
 
 import trio
 from trio.socket import SocketType
 
-from dbambassador.events import (
-    CancelForwarded,
-    ClientLeft,
-    ClientRefused,
-    DialEnded,
-    Publish,
-    Refusal,
-    SessionEnded,
-    SessionOpened,
-)
-from dbambassador.forwarding.balance import Balancer
+from dbambassador.events import CancelForwarded, ClientLeft, ClientRefused, DialEnded, Refusal
 from dbambassador.forwarding.cancels import forward
-from dbambassador.forwarding.descriptors import Descriptors
-from dbambassador.forwarding.engine import Engine, How, Link
-from dbambassador.forwarding.hold import Hold
-from dbambassador.forwarding.ledger import Lease, Ledger, Stage
-from dbambassador.forwarding.wire import (
-    FAREWELL_TIMEOUT,
-    Cancel,
-    Denied,
-    Hello,
-    Left,
-    NotOpened,
-    Opened,
-    Request,
-    Seen,
-    Wire,
-    Witness,
-)
+from dbambassador.forwarding.conversation import Done, Party, Pending, begin
+from dbambassador.forwarding.conversing import FAREWELL_TIMEOUT, farewell, finish
+from dbambassador.forwarding.ledger import LEFT, Lease, Stage
+from dbambassador.forwarding.relayed import Relayed
+from dbambassador.forwarding.service import Service
+from dbambassador.forwarding.wire import Cancel, Denied, Hello, Left, NotOpened, Opened, Request, Witness
 from dbambassador.health.evidence import Evidence, Role, Signal, of_failed_dial
-from dbambassador.health.judge import Judge
-from dbambassador.settings.schema import Balance, Database, TargetSessionAttrs
-from dbambassador.transport.dial import Outcome, dial_host
+from dbambassador.settings.schema import Balance, TargetSessionAttrs
+from dbambassador.transport.dial import Dialled, Outcome, detached, dial_host, reset_on_close
 from dbambassador.values import Address, Choice, Target
 
 MAX_FAILURES = 5
@@ -60,34 +39,64 @@ class Again:
     """Its server is of the wrong role."""
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
-    """What all sessions of one database share."""
+Greeting = Pending[Hello | Cancel | Left] | Done[Hello | Cancel | Left]
+Opening = (
+    Pending[Opened | NotOpened | Cancel | Left | Denied] | Done[Opened | NotOpened | Cancel | Left | Denied]
+)
 
-    database: Database
-    wire: Wire
-    judge: Judge
-    ledger: Ledger
-    hold: Hold
-    balancer: Balancer
-    engine: Engine
-    descriptors: Descriptors
-    publish: Publish
+
+@dataclass(slots=True)
+class Attempt:
+    """One try at one of the chosen addresses, as far as it came."""
+
+    choice: Choice
+    target: Target
+    relayed: Relayed
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    lease: Lease | None = None
+    begun: socket.socket | Dialled | None = None
+    """Its dial."""
+    opening: Opening | None = None
+    """What was said since."""
+
+    def take_begun(self) -> socket.socket | Dialled | None:
+        """Its dial, which is the caller's from now on."""
+        begun, self.begun = self.begun, None
+        return begun
+
+    def close(self) -> None:
+        """Closes what nobody has taken."""
+        begun = self.take_begun()
+        connection = begun.socket if isinstance(begun, Dialled) else begun
+        if connection is not None:
+            connection.close()
 
 
 class Session:
-    """A client from accept to end. Whatever happens to it stays in it."""
+    """A client from accept to relay. Whatever happens to it stays in it."""
 
     def __init__(self, service: Service, client: trio.SocketStream) -> None:
         self._service = service
         self._name = service.database.name
         self._client = client
-        self._rejected = False
+        self.handed_over = False
+        """An engine has it: it is not over when this is."""
 
-    async def run(self, refusal: Refusal | None = None) -> None:
-        """Serves the client until the end; with a `refusal`, only tells it in its own protocol."""
+    async def run(
+        self,
+        refusal: Refusal | None = None,
+        greeting: Greeting | None = None,
+        attempt: Attempt | None = None,
+    ) -> None:
+        """Serves the client until it is over or an engine has it.
+
+        Args:
+          refusal: the client is only told, in its own protocol.
+          greeting: what was said before.
+          attempt: a first attempt that was begun before.
+        """
         with self._client.socket:
-            hello = await self._service.wire.hello(self._client)
+            hello = await finish(greeting or begin(self._service.wire.hello()), {Party.CLIENT: self._client})
             if isinstance(hello, Left):
                 self._left(hello)
             elif isinstance(hello, Cancel):
@@ -95,40 +104,45 @@ class Session:
             elif refusal is not None:
                 await self._refuse(hello, refusal, "")
             else:
-                await self._serve(hello)
+                await self._serve(hello, attempt)
 
-    async def _serve(self, hello: Hello) -> None:
+    async def _serve(self, hello: Hello, attempt: Attempt | None) -> None:
         key: bytes | Cancel | Left = b""
         if self._service.database.balance is Balance.HASH:
-            key = await self._service.wire.identify(self._client, hello)
+            key = await finish(begin(self._service.wire.identify(hello)), {Party.CLIENT: self._client})
         if isinstance(key, bytes):
-            await self._seek(hello, key)
+            await self._seek(hello, key, attempt)
         else:
             await self._conclude(hello, key)
 
-    async def _seek(self, hello: Hello, key: bytes) -> None:
+    async def _seek(self, hello: Hello, key: bytes, attempt: Attempt | None) -> None:
         """Tries until there is a session, or none is to be had."""
         failures, unfit = 0, set[Address]()
         while failures < MAX_FAILURES:
-            choice = await self._service.hold.choice(self._client)
-            if isinstance(choice, Left):
-                self._left(choice)
-                return
-            if isinstance(choice, Refusal):
-                await self._refuse(hello, choice, self._service.judge.choices.value.why)
-                return
-            target = self._service.balancer.pick(choice.pool, key)
-            on_trial = target.address in choice.trials
-            if on_trial and not self._service.judge.try_out(target.address):
+            if attempt is None:
+                choice = await self._service.hold.choice(self._client)
+                if isinstance(choice, Left):
+                    self._left(choice)
+                    return
+                if isinstance(choice, Refusal):
+                    await self._refuse(hello, choice, self._service.judge.choices.value.why)
+                    return
+                target = self._service.balancer.pick(choice.pool, key)
+                attempt = Attempt(choice, target, Relayed(self._service))
+            on_trial = attempt.target.address in attempt.choice.trials
+            address = attempt.target.address
+            if on_trial and not self._service.judge.try_out(address):
+                attempt = None
                 await trio.lowlevel.checkpoint()
                 continue
-            result = await self._attempt(hello, choice, target)
+            result = await self._attempt(hello, attempt)
             if not isinstance(result, Again):
                 await self._conclude(hello, result)
                 return
-            failures += not on_trial and (result.failed or (result.unfit and target.address in unfit))
+            attempt = None
+            failures += not on_trial and (result.failed or (result.unfit and address in unfit))
             if result.unfit:
-                unfit.add(target.address)
+                unfit.add(address)
         await self._refuse(hello, Refusal.NO_TARGET, "the server passes its checks but drops sessions")
 
     async def _conclude(self, hello: Hello, result: Cancel | Left | Denied | Refusal | None) -> None:
@@ -142,56 +156,47 @@ class Session:
             self._left(result)
 
     async def _attempt(
-        self, hello: Hello, choice: Choice, target: Target
+        self, hello: Hello, attempt: Attempt
     ) -> Again | Cancel | Left | Denied | Refusal | None:
-        """One try at one of the chosen addresses. None: there was a session, and it is over."""
-        service, address = self._service, target.address
+        """None: an engine has the session."""
+        service, choice, address = self._service, attempt.choice, attempt.target.address
         epoch = choice.tenures[address]
         outcome: Again | Cancel | Left | Denied | Refusal | None = Again()
-        with service.ledger.lease(epoch, address, self._client) as lease:
-            with lease.scope:
+        lease = attempt.lease or service.ledger.lease(
+            epoch, address, attempt.scope.cancel, attempt.relayed.traffic
+        )
+        lease.client = self._client
+        attempt.relayed.lease(lease)
+        try:
+            with attempt.scope:
                 await service.ledger.admission(choice.epoch)
                 if service.judge.choices.value.tenures.get(address) != epoch:
                     return Again()
                 lease.enter(Stage.DIALLING)
-                outcome = await self._reach(hello, choice, target, lease)
-            if lease.left:
-                return LEFT_IN_OPENING
-            if lease.stage is Stage.RELAYING:
-                return None  # however it ended, the client has seen the server: it must begin anew by itself
-        return outcome
+                outcome = await self._reach(hello, attempt, lease)
+        finally:
+            attempt.close()
+            if not self.handed_over:
+                lease.release()
+        return LEFT_IN_OPENING if lease.fate == LEFT else outcome
 
     async def _reach(
-        self, hello: Hello, choice: Choice, target: Target, lease: Lease
+        self, hello: Hello, attempt: Attempt, lease: Lease
     ) -> Again | Cancel | Left | Denied | Refusal | None:
-        connection = await self._dial(target, choice, lease)
+        connection = await self._dial(attempt, lease)
         if not isinstance(connection, SocketType):
             return connection
         with connection:
             lease.enter(Stage.OPENING)
-            server = trio.SocketStream(connection)
-            request = Request(
-                self._wanted(choice, lease), self._service.database.target_session_attrs, self._witness(lease)
-            )
-            opened = await self._open(hello, request, lease, server)
+            opened = await self._open(hello, attempt, lease, connection)
             if not isinstance(opened, Opened):
                 return opened
-            lease.enter(Stage.RELAYING)
-            link = Link(
-                self._client,
-                server,
-                opened.to_server,
-                opened.to_client,
-                opened.tap,
-                lease.traffic,
-                on_server_end=partial(self._server_ended, lease),
-            )
-            await self._relay(lease, link)
+            self._relay(opened, attempt.relayed, connection)
         return None
 
-    async def _dial(self, target: Target, choice: Choice, lease: Lease) -> SocketType | Again | Refusal:
+    async def _dial(self, attempt: Attempt, lease: Lease) -> SocketType | Again | Refusal:
         service = self._service
-        race = await dial_host(target.addresses)
+        race = await dial_host(attempt.target.addresses, begun=attempt.take_begun())
         for address, dialled in (*race.lost, (race.address, race.dialled)):
             if dialled is None:
                 self._observe(Evidence(address, Signal.HESITATED, "its other address answered first"))
@@ -206,68 +211,38 @@ class Session:
             return Again(failed=True)
         service.descriptors.sufficed()
         if race.address != lease.address:
-            lease.move(race.address, choice.tenures[race.address])
+            lease.move(race.address, attempt.choice.tenures[race.address])
         return race.dialled.socket
 
     async def _open(
-        self, hello: Hello, request: Request, lease: Lease, server: trio.SocketStream
+        self, hello: Hello, attempt: Attempt, lease: Lease, server: SocketType
     ) -> Opened | Again | Cancel | Left | Denied:
-        opened = await self._service.wire.open(self._client, server, hello, request)
+        wire = self._service.wire
+        if wire.resets_unopened:
+            reset_on_close(server, True)
+        opening = attempt.opening
+        if opening is None:
+            unix = self._client.socket.family == socket.AF_UNIX
+            request = request_of(
+                self._service, attempt.choice, lease.address, attempt.relayed.witness, unix=unix
+            )
+            opening = begin(wire.open(hello, request))
+        opened = await finish(opening, {Party.CLIENT: self._client, Party.SERVER: trio.SocketStream(server)})
         if isinstance(opened, NotOpened):
+            if opened.seen is not None:
+                attempt.relayed.witness(opened.seen)
             self._observe(Evidence(lease.address, opened.signal, opened.detail))
             return Again(opened.signal is not Signal.SERVED, opened.signal is Signal.SERVED)
-        if isinstance(opened, Opened) and not opened.to_server:
-            self._observe(Evidence(lease.address, Signal.SERVED, "takes sessions"))
+        if wire.resets_unopened and isinstance(opened, Opened):
+            reset_on_close(server, False)
         return opened
 
-    def _wanted(self, choice: Choice, lease: Lease) -> TargetSessionAttrs:
-        """What this session asks of its server.
-
-        Where a standby is preferred, one whose role is not known yet is left again if it is none, as long as
-        there are others; one that is known to be none was chosen for lack of others.
-        """
-        wanted = self._service.database.target_session_attrs
-        known = self._service.judge.role(lease.address) is not Role.UNKNOWN
-        if wanted is TargetSessionAttrs.PREFER_STANDBY and len(choice.pool) > 1 and not known:
-            return TargetSessionAttrs.STANDBY
-        return wanted
-
-    async def _relay(self, lease: Lease, link: Link) -> None:
-        service, address, started = self._service, lease.address, trio.current_time()
-        service.publish(SessionOpened(self._name, address))
-        how: How | None = None
-        try:
-            how = await service.engine.relay(link)
-        finally:
-            traffic = link.traffic
-            service.publish(
-                SessionEnded(
-                    self._name,
-                    address,
-                    how.value if how is not None else lease.fate,
-                    trio.current_time() - started,
-                    traffic.to_server,
-                    traffic.to_client,
-                )
-            )
-
-    def _server_ended(self, lease: Lease) -> None:
-        if not self._rejected:
-            self._observe(Evidence(lease.address, Signal.SESSION_BROKE, "it ended a session"))
-
-    def _witness(self, lease: Lease) -> Witness:
-        def witness(seen: Seen) -> None:
-            self._rejected = seen.rejected
-            if seen.key is not None:
-                self._service.ledger.keep_key(lease, seen.key)
-            if seen.role is not Role.UNKNOWN or seen.encrypted:
-                self._observe(
-                    Evidence(
-                        lease.address, Signal.SERVED, "takes sessions", seen.role, role_hidden=seen.encrypted
-                    )
-                )
-
-        return witness
+    def _relay(self, opened: Opened, relayed: Relayed, server: SocketType) -> None:
+        """Hands the session over. Nothing here waits: from now on it is the engine that closes."""
+        relayed.begin(opened)
+        link = relayed.link(detached(self._client.socket), detached(server), opened)
+        relayed.carried(self._service.engine.carry(link, relayed.over))
+        self.handed_over = True
 
     async def _cancel(self, cancel: Cancel) -> None:
         """Forwards a cancel request to the server that gave its key, and closes when that server did.
@@ -275,6 +250,7 @@ class Session:
         A key that nobody saw belongs to a session that is encrypted end to end, at any of the addresses.
         """
         service = self._service
+        await service.engine.settle()  # the key may have reached its client a moment ago
         address = service.ledger.address_of(cancel.key)
         addresses = (address,) if address else tuple(service.judge.choices.value.tenures)
         service.publish(CancelForwarded(self._name, bool(addresses)))
@@ -285,7 +261,10 @@ class Session:
         with trio.CancelScope() as last_words:
             if refusal is Refusal.DRAINING:  # the end of the process waits for them
                 last_words.shield, last_words.deadline = True, trio.current_time() + FAREWELL_TIMEOUT
-            await self._service.wire.refuse(self._client, hello, refusal, why)
+            conversation = self._service.wire.last_words(hello, refusal, why)
+            told = await finish(begin(conversation), {Party.CLIENT: self._client})
+            if told:
+                await farewell(self._client, told)
 
     def _left(self, left: Left) -> None:
         self._service.publish(ClientLeft(self._name, left.reason))
@@ -293,3 +272,23 @@ class Session:
     def _observe(self, evidence: Evidence | None) -> None:
         if evidence is not None:
             self._service.judge.observe(evidence)
+
+
+def request_of(
+    service: Service, choice: Choice, address: Address, witness: Witness, *, unix: bool
+) -> Request:
+    """What a session asks of its server.
+
+    Where a standby is preferred, one whose role is not known yet is left again if it is none, as long as
+    there are others; one that is known to be none was chosen for lack of others.
+
+    Args:
+      unix: the client came over a unix socket.
+    """
+    at_last = wanted = service.database.target_session_attrs
+    undecided = wanted is TargetSessionAttrs.PREFER_STANDBY and len(choice.pool) > 1
+    if undecided and service.judge.role(address) is Role.UNKNOWN:
+        wanted = TargetSessionAttrs.STANDBY
+    return Request(
+        wanted, at_last, witness, exposed=unix and not ipaddress.ip_address(address.host).is_loopback
+    )

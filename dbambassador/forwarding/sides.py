@@ -6,11 +6,8 @@ import select
 import socket
 import struct
 
-import trio
-from trio.socket import SocketType
-
 from dbambassador.forwarding.endings import Endings
-from dbambassador.forwarding.engine import Link, Tap
+from dbambassador.forwarding.engine import How, Link, Over, Tap
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -73,25 +70,24 @@ class Side:
 
 
 class Session:
-    """Two sides, and how they ended. Takes the sockets of its link."""
+    """Two sides, and how they ended. Owns the sockets of its link."""
 
     __slots__ = (
         "client",
         "cut",
         "endings",
         "failure",
+        "on_over",
         "on_server_end",
         "over",
-        "raise_cancel",
         "server",
-        "task",
         "traffic",
     )
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, on_over: Over) -> None:
         self.traffic = link.traffic
-        self.client = Side(self, _taken(link.client.socket), of_client=True)
-        self.server = Side(self, _taken(link.server.socket), of_client=False)
+        self.client = Side(self, link.client, of_client=True)
+        self.server = Side(self, link.server, of_client=False)
         self.client.other, self.server.other = self.server, self.client
         self.client.rest = memoryview(link.to_client) if link.to_client else None
         self.server.rest = memoryview(link.to_server) if link.to_server else None
@@ -100,20 +96,22 @@ class Session:
         self.server.tap = link.tap
         self.traffic.server = self.server.socket
         self.on_server_end = link.on_server_end
+        self.on_over = on_over
         self.endings = Endings()
         self.over = False
         self.cut = False
         """It did not end by itself."""
         self.failure: Exception | None = None
         """The bug that ended it."""
-        self.task = trio.lowlevel.current_task()
-        """Waits for its end."""
-        self.raise_cancel: trio.lowlevel.RaiseCancelT | None = None
-        """Set once the task is cancelled."""
 
     @property
     def sides(self) -> tuple[Side, Side]:
         return self.client, self.server
+
+    @property
+    def outcome(self) -> How | Exception:
+        """How it ended. There must have been an end."""
+        return self.failure or (How.CUT if self.cut else self.endings.how)
 
     def send_first(self) -> None:
         """Sends what the kernel takes at once of the bytes read before. Not once the engine has the session.
@@ -138,13 +136,3 @@ class Session:
             if not self.endings.orderly:
                 side.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             side.socket.close()
-
-
-def _taken(lent: SocketType) -> socket.socket:
-    """A plain socket in place of trio's; the kind need not be asked of the kernel again."""
-    taken = socket.socket(lent.family, lent.type, lent.proto, fileno=lent.detach())
-    taken.setblocking(False)
-    if taken.family != socket.AF_UNIX:
-        # Trio's sockets keep little in the kernel, to be of late opinion; a bulk stream pays a third for it.
-        taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 0)
-    return taken

@@ -13,7 +13,7 @@ import struct
 import trio
 
 from dbambassador.forwarding.endings import READ_OUT_LIMIT, End, Endings, Then
-from dbambassador.forwarding.engine import How, Link, Tap
+from dbambassador.forwarding.engine import Carried, How, Link, Over, Tap
 
 BUFFER = 64 * 1024
 BURST = 16
@@ -24,15 +24,18 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class StreamRelay:
     """An `Engine` on trio's own loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, sessions: trio.Nursery) -> None:
+        """Sessions run in the given nursery."""
+        self._sessions = sessions
         self._buffer = memoryview(bytearray(BUFFER))
 
-    async def relay(self, link: Link) -> How:
+    def carry(self, link: Link, over: Over) -> Carried:
         session = _Session(self._buffer, link)
-        try:
-            return await session.run()
-        finally:
-            session.close()
+        self._sessions.start_soon(session.run, over, name="relay")
+        return session
+
+    async def settle(self) -> None:
+        await trio.lowlevel.checkpoint()  # it has told already
 
     def silence(self) -> float:
         return 0.0  # it has no other loop than that of who asks
@@ -51,30 +54,37 @@ class _Direction:
 class _Session:
     def __init__(self, buffer: memoryview, link: Link) -> None:
         self._buffer = buffer
-        # From here on plain sockets: trio's would take a turn of its loop for each read and each write.
-        self._client = socket.socket(fileno=link.client.socket.detach())
-        self._server = socket.socket(fileno=link.server.socket.detach())
-        for side in (self._client, self._server):
-            side.setblocking(False)
+        self._client = link.client
+        self._server = link.server
         self._to_server = _Direction(self._client, self._server, link.to_server, None)
         self._to_client = _Direction(self._server, self._client, link.to_client, link.tap)
         self._traffic = link.traffic
         self._traffic.server = self._server
         self._on_server_end = link.on_server_end or (lambda: None)
         self._endings = Endings()
-        self._whole = False
+        self._scope = trio.CancelScope()
+        self._outcome: How | Exception = How.CUT
 
-    async def run(self) -> How:
-        async with trio.open_nursery() as nursery:
-            for direction in (self._to_server, self._to_client):
-                nursery.start_soon(self._carry, direction, nursery.cancel_scope)
-        self._whole = True
-        return self._endings.how
+    def cut(self) -> None:
+        self._scope.cancel()
 
-    def close(self) -> None:
+    async def run(self, over: Over) -> None:
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    for direction in (self._to_server, self._to_client):
+                        nursery.start_soon(self._carry, direction, nursery.cancel_scope)
+                self._outcome = self._endings.how
+        except* Exception as bugs:  # a session's failure stays in the session
+            self._outcome = bugs.exceptions[0]
+        finally:
+            self._close()
+            over(self._outcome)
+
+    def _close(self) -> None:
         """Closes both sockets; unless the session ended in order, with a reset to whoever is still there."""
         self._traffic.server = None
-        orderly = self._whole and self._endings.orderly
+        orderly = isinstance(self._outcome, How) and self._outcome is not How.CUT and self._endings.orderly
         for side in (self._client, self._server):
             if not orderly:
                 side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import trio
 
-from dbambassador.forwarding.ledger import Lease, Ledger, Stage
+from dbambassador.forwarding.ledger import LEFT, Lease, Ledger, Stage
 from dbambassador.health.evidence import Evidence, Signal
 from dbambassador.health.judge import Judge
 from dbambassador.transport.tcp_info import Delivery, delivery, has_left
@@ -105,13 +105,12 @@ class Vigil:
 
     def _opens(self, lease: Lease, now: float) -> bool:
         """Looks at a session that is being opened; true if it waits for the server's first word."""
-        if has_left(lease.client.socket):
-            lease.left = True
-            lease.scope.cancel()
+        if lease.client is not None and has_left(lease.client.socket):
+            lease.cut(LEFT)
         elif lease.stage is Stage.DIALLING and now >= lease.stage_since + SLOW_DIAL:
             self._stalled(lease, "no answer to a session's dial", now)
             if self._judge.answered_since(lease.address, lease.stage_since):
-                lease.scope.cancel()  # it answers others: the session's next attempt begins at once
+                lease.cut()  # it answers others: the session's next attempt begins at once
         elif lease.stage is Stage.OPENING:
             if lease not in self._asked:
                 self._asked[lease] = _Asked(since=lease.stage_since)
@@ -175,8 +174,7 @@ class Vigil:
             watched.lost_from = watched.retransmits
         enough = max(LOST_RETRANSMITS, watched.lost_from + 1)
         if now - since >= LOST_AFTER and state.retransmits >= enough:
-            lease.fate = "stalled"
-            lease.scope.cancel()
+            lease.cut("stalled")
 
     def _stalled(self, lease: Lease, detail: str, now: float) -> None:
         """Tells the judge, at most once in a second for an address."""

@@ -1,4 +1,4 @@
-"""What a protocol knows of a connection's first bytes: hello, open, refuse. `tcp` knows nothing."""
+"""What a protocol knows of a connection's first bytes: hello, open, last words. `tcp` knows nothing."""
 
 from __future__ import annotations
 
@@ -6,27 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import trio
-
 from dbambassador.events import Refusal
+from dbambassador.forwarding.conversation import Conversation, at_once
 from dbambassador.forwarding.engine import Tap
 from dbambassador.health.evidence import Role, Signal
 from dbambassador.settings.schema import TargetSessionAttrs
-from dbambassador.transport.dial import broken
-
-PREAMBLE_TIMEOUT = 60.0
-"""Seconds for a client to say what it wants: PostgreSQL's authentication_timeout."""
-OPEN_TIMEOUT = 10.0
-"""Seconds for a server's first words: it may be looking up our name, or forking under load."""
-FAREWELL_TIMEOUT = 2.0
-"""Seconds for a refused client to take its error."""
 
 
 @dataclass(slots=True)
 class Hello:
     """A client that wants a session, and what it said so far that no server has taken.
 
-    `open` and `refuse` keep it up to date: an attempt may be cut short at any moment, and another begun.
+    Conversations keep it up to date: an attempt may be cut short at any moment, and another begun.
     """
 
     data: bytes = b""
@@ -66,6 +57,7 @@ class Opened:
     to_server: bytes = b""
     to_client: bytes = b""
     tap: Tap | None = None
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +66,7 @@ class NotOpened:
 
     signal: Signal
     detail: str
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,71 +88,52 @@ class Request:
     at_last: TargetSessionAttrs
     """What it must have even once the client has heard the server, and no other one can be tried."""
     witness: Witness
+    """Told of what is seen once the session is open; before, the result tells."""
+    exposed: bool = False
+    """The client's way to us is private to this host, and ours to the server is not."""
+
+
+Greeting = Conversation[Hello | Cancel | Left]
+Opening = Conversation[Opened | NotOpened | Cancel | Left | Denied]
 
 
 class Wire(Protocol):
-    """One protocol's part in a session."""
+    """One protocol's part in a session. Pure: conversations say what is to be sent and heard."""
 
-    async def hello(self, client: trio.SocketStream) -> Hello | Cancel | Left:
+    resets_unopened: bool
+    """A server that has not opened the session is left with a reset: see `dial.reset_on_close`."""
+
+    def hello(self) -> Greeting:
         """What the client wants, as far as it speaks first."""
         ...
 
-    async def open(
-        self, client: trio.SocketStream, server: trio.SocketStream, hello: Hello, request: Request
-    ) -> Opened | NotOpened | Cancel | Left | Denied:
+    def open(self, hello: Hello, request: Request) -> Opening:
         """Begins the session with the server, up to its first word."""
         ...
 
-    async def identify(self, client: trio.SocketStream, hello: Hello) -> bytes | Cancel | Left:
+    def identify(self, hello: Hello) -> Conversation[bytes | Cancel | Left]:
         """What `balance: hash` goes by; empty where the protocol does not tell before a server is chosen."""
         ...
 
-    async def refuse(self, client: trio.SocketStream, hello: Hello, refusal: Refusal, why: str) -> None:
-        """Tells the client in its own protocol, at the right moment, that there is no session."""
+    def last_words(self, hello: Hello, refusal: Refusal, why: str) -> Conversation[bytes]:
+        """The client's own error that tells it that there is no session, once it can understand it. Empty:
+        it has to be closed without a word."""
         ...
 
 
 class TcpWire:
     """Bytes of which nothing is known: a refused client is closed, which is all that can be said."""
 
-    async def hello(self, client: trio.SocketStream) -> Hello | Cancel | Left:
-        return Hello()
+    resets_unopened = False
 
-    async def open(
-        self, client: trio.SocketStream, server: trio.SocketStream, hello: Hello, request: Request
-    ) -> Opened | NotOpened | Cancel | Left | Denied:
-        return Opened()
+    def hello(self) -> Greeting:
+        return at_once(Hello())
 
-    async def identify(self, client: trio.SocketStream, hello: Hello) -> bytes | Cancel | Left:
-        return b""
+    def open(self, hello: Hello, request: Request) -> Opening:
+        return at_once(Opened())
 
-    async def refuse(self, client: trio.SocketStream, hello: Hello, refusal: Refusal, why: str) -> None:
-        return
+    def identify(self, hello: Hello) -> Conversation[bytes | Cancel | Left]:
+        return at_once(b"")
 
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """Bytes from a stream; none when it ended, with the reason if it broke."""
-
-    data: bytes
-    reason: str = "closed the connection"
-
-
-async def receive(stream: trio.SocketStream, limit: int = 16 * 1024) -> Received:
-    """Some bytes; a broken stream is a value as well as an ended one."""
-    try:
-        return Received(bytes(await stream.receive_some(limit)))
-    except trio.BrokenResourceError as error:
-        return Received(b"", broken(error))
-
-
-async def farewell(client: trio.SocketStream, last_words: bytes) -> None:
-    """Sends an error and lets the client read it: closing with its bytes unread would reset it away."""
-    with trio.move_on_after(FAREWELL_TIMEOUT):
-        try:
-            await client.send_all(last_words)
-            await client.send_eof()
-            while await client.receive_some(4096):
-                pass
-        except trio.BrokenResourceError:
-            pass
+    def last_words(self, hello: Hello, refusal: Refusal, why: str) -> Conversation[bytes]:
+        return at_once(b"")

@@ -56,6 +56,8 @@ class Log:
         self._last: OrderedDict[tuple[str, ...], _Last] = OrderedDict()
 
     def __call__(self, event: Event) -> None:
+        if type(event) in phrases.DETAILS and self._level > Level.DEBUG:
+            return
         phrase = phrases.phrase(event)
         if phrase is None or phrase.level < self._level:
             return

@@ -27,6 +27,20 @@ class Level(IntEnum):
     ERROR = 40
 
 
+DETAILS: frozenset[type[Event]] = frozenset(
+    {
+        events.CancelForwarded,
+        events.ClientLeft,
+        events.DialEnded,
+        events.LookupEnded,
+        events.ProbeEnded,
+        events.SessionEnded,
+        events.SessionOpened,
+    }
+)
+"""Events that are always of the debug level, and so many that they are not put into words for nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Phrase:
     """One event, put into words."""

@@ -23,6 +23,8 @@ class Recent:
         self._kept: deque[tuple[float, str]] = deque(maxlen=KEPT)
 
     def __call__(self, event: Event) -> None:
+        if type(event) in phrases.DETAILS:
+            return
         phrase = phrases.phrase(event)
         if phrase is None or phrase.level is Level.DEBUG:
             return

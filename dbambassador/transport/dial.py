@@ -59,11 +59,51 @@ class Dialled:
     seconds: float = 0.0
 
 
-async def dial(address: Address, timeout: float = DIAL_TIMEOUT) -> Dialled:
+def begin(address: Address) -> socket.socket | Dialled:
+    """Begins to connect, and does not wait: `progress` tells how it goes, whenever the socket is writable.
+
+    Resource handling: the socket, which does not block, is the caller's to close.
+    """
+    if is_own(address):
+        return Dialled(Outcome.UNREACHABLE, None, "this is the ambassador's own listener")
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    connection: socket.socket | None = None
+    try:
+        connection = socket.socket(family, socket.SOCK_STREAM)
+        connection.setblocking(False)
+        code = connection.connect_ex((address.host, address.port))
+        if code not in (0, errno.EINPROGRESS):
+            raise OSError(code, os.strerror(code))
+        tune(connection)
+    except OSError as error:
+        if connection is not None:
+            connection.close()
+        return Dialled(_outcome(error, address), None, describe(error))
+    return connection
+
+
+def progress(connection: socket.socket, address: Address) -> Dialled | None:
+    """How a connection that was begun stands; None: it is under way. A failed one is left to be closed.
+
+    Connecting once more is what tells (connect(2)): on loopback it has succeeded by then, as a rule.
+    """
+    code = connection.connect_ex((address.host, address.port))
+    if code == errno.EALREADY:
+        return None
+    if code in (0, errno.EISCONN):
+        return Dialled(Outcome.CONNECTED)
+    error = OSError(code, os.strerror(code))
+    return Dialled(_outcome(error, address), None, describe(error))
+
+
+async def dial(
+    address: Address, timeout: float = DIAL_TIMEOUT, begun: socket.socket | Dialled | None = None
+) -> Dialled:
     """Connects to an address.
 
     Args:
       timeout: seconds.
+      begun: what `begin` returned; this takes it over.
 
     Resource handling: a cancelled or failed dial leaves no socket behind. The connected socket has
     TCP_NODELAY and keepalive set.
@@ -71,29 +111,24 @@ async def dial(address: Address, timeout: float = DIAL_TIMEOUT) -> Dialled:
     Error handling: never raises for the network's or the host's reasons.
     """
     started = trio.current_time()
-    if is_own(address):
-        await trio.lowlevel.checkpoint()
-        return Dialled(Outcome.UNREACHABLE, None, "this is the ambassador's own listener")
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    connection: SocketType | None = None
-    connected = False
+    connection = begun or begin(address)
+    if isinstance(connection, Dialled):
+        if connection.socket is None:
+            await trio.lowlevel.checkpoint()
+        return connection
+    end: Dialled | None = None
     try:
-        connection = trio.socket.socket(family, socket.SOCK_STREAM)
         with trio.move_on_after(timeout):
-            await connection.connect((address.host, address.port))
-            connected = True
-        if not connected:
-            return Dialled(
-                Outcome.TIMED_OUT, None, f"no answer in {timeout:g} s", trio.current_time() - started
-            )
-        tune(connection)
-    except OSError as error:
-        connected = False
-        return Dialled(_outcome(error, address), None, describe(error), trio.current_time() - started)
+            while (end := progress(connection, address)) is None:
+                await trio.lowlevel.wait_writable(connection)
     finally:
-        if connection is not None and not connected:
+        if end is None or end.outcome is not Outcome.CONNECTED:
             connection.close()
-    return Dialled(Outcome.CONNECTED, connection, "", trio.current_time() - started)
+    seconds = trio.current_time() - started
+    if end is None:
+        return Dialled(Outcome.TIMED_OUT, None, f"no answer in {timeout:g} s", seconds)
+    whole = trio.socket.from_stdlib_socket(connection) if end.outcome is Outcome.CONNECTED else None
+    return Dialled(end.outcome, whole, end.detail, seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,20 +142,27 @@ class Race:
     """The others that were begun; None: overtaken while it had no answer."""
 
 
-async def dial_host(addresses: Sequence[Address], timeout: float = DIAL_TIMEOUT) -> Race:
+async def dial_host(
+    addresses: Sequence[Address],
+    timeout: float = DIAL_TIMEOUT,
+    begun: socket.socket | Dialled | None = None,
+) -> Race:
     """Connects to the first address of one host that answers (RFC 8305, Happy Eyeballs).
 
     Each address has `HEAD_START` seconds before the next is dialled as well, unless it failed before.
 
+    Args:
+      begun: what `begin` returned for the first address; this takes it over.
+
     Resource handling and error handling: as `dial`; only the returned connection stays open.
     """
     if len(addresses) == 1:
-        return Race(addresses[0], await dial(addresses[0], timeout))
+        return Race(addresses[0], await dial(addresses[0], timeout, begun))
     ended: dict[Address, Dialled] = {}
-    begun: list[Address] = []
+    started: list[Address] = []
 
     async def attempt(address: Address, over: trio.Event, everyone: trio.CancelScope) -> None:
-        dialled = await dial(address, timeout)
+        dialled = await dial(address, timeout, begun if address == addresses[0] else None)
         winner = next((each for each in ended.values() if each.socket), None)
         if dialled.socket is not None and winner is not None:
             dialled.socket.close()  # both answered in the same turn of the loop
@@ -134,7 +176,7 @@ async def dial_host(addresses: Sequence[Address], timeout: float = DIAL_TIMEOUT)
         async with trio.open_nursery() as nursery:
             for address in addresses:
                 over = trio.Event()
-                begun.append(address)
+                started.append(address)
                 nursery.start_soon(attempt, address, over, nursery.cancel_scope)
                 with trio.move_on_after(HEAD_START):
                     await over.wait()
@@ -145,13 +187,25 @@ async def dial_host(addresses: Sequence[Address], timeout: float = DIAL_TIMEOUT)
             if dialled.socket is not None:
                 dialled.socket.close()
         raise
-    chosen = next((address for address, dialled in ended.items() if dialled.socket), begun[-1])
-    others = tuple((address, ended.get(address)) for address in begun if address != chosen)
+    chosen = next((address for address, dialled in ended.items() if dialled.socket), started[-1])
+    others = tuple((address, ended.get(address)) for address in started if address != chosen)
     return Race(chosen, ended[chosen], others)
 
 
-def tune(connection: SocketType) -> None:
-    """TCP_NODELAY and keepalive on a connected TCP socket; a unix socket needs neither.
+def detached(connection: SocketType) -> socket.socket:
+    """The plain socket in place of trio's, which is as good as closed. The caller has to close it."""
+    taken = socket.socket(connection.family, connection.type, connection.proto, fileno=connection.detach())
+    taken.setblocking(False)
+    if taken.family != socket.AF_UNIX and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        # Trio's streams keep little in the kernel, to be of late opinion; a bulk stream pays a third for it.
+        taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 0)
+    return taken
+
+
+def tune(connection: SocketType | socket.socket) -> None:
+    """TCP_NODELAY and keepalive on a TCP socket; a unix socket needs neither.
+
+    What a listener accepts on Linux is born with the listener's.
 
     Raises:
       OSError: the peer is gone already.
@@ -166,7 +220,7 @@ def tune(connection: SocketType) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_COUNT)
 
 
-def reset_on_close(connection: trio.SocketStream | SocketType, wanted: bool) -> None:
+def reset_on_close(connection: trio.SocketStream | SocketType | socket.socket, wanted: bool) -> None:
     """Whether closing a connection resets it, as it should until a MySQL server has greeted.
 
     A hung server finds the connections of its time later, in its kernel's queue. One that was closed is an

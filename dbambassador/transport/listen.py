@@ -12,7 +12,7 @@ import trio
 
 from dbambassador.errors import CannotListen
 from dbambassador.transport import own_listeners
-from dbambassador.transport.dial import describe
+from dbambassador.transport.dial import describe, tune
 from dbambassador.values import Address
 
 BACKLOG = 1024
@@ -39,6 +39,7 @@ async def listen_tcp(host: str, port: int) -> trio.SocketListener:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        tune(listening)  # for what it accepts
         await listening.bind((host, port))
         listening.listen(BACKLOG)
     except OSError as error:

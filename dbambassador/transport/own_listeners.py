@@ -28,11 +28,11 @@ def forget(address: Address) -> None:
 
 def is_own(address: Address) -> bool:
     """Whether dialling this address would reach one of this process's own listeners."""
-    target = ipaddress.ip_address(address.host)
-    unspecified = _UNSPECIFIED[target.version]
     for own in _listening:
         if own.port != address.port:
             continue
+        target = ipaddress.ip_address(address.host)
+        unspecified = _UNSPECIFIED[target.version]
         listening = ipaddress.ip_address(own.host)
         if target in (listening, unspecified) or (listening == unspecified and _is_local(address.host)):
             return True

@@ -12,7 +12,7 @@ from tests.forwarding.relaying import ENGINES, PAIRS, MakePair
 
 @pytest.fixture(params=ENGINES)
 async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
-    with ENGINES[request.param]() as running:
+    async with ENGINES[request.param]() as running:
         yield running
 
 

@@ -5,52 +5,58 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
 import trio
 
 from dbambassador.forwarding import epoll_engine
-from dbambassador.forwarding.engine import Engine, How, Link, Tap
+from dbambassador.forwarding.engine import Carried, Engine, How, Link, Tap
 from dbambassador.forwarding.stream_relay import StreamRelay
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
-Pair = tuple[trio.SocketStream, trio.SocketStream]
-MakePair = Callable[[], Awaitable[Pair]]
-MakeEngine = Callable[[], AbstractContextManager[Engine]]
+Ends = tuple[socket.socket, socket.socket]
+"""The outer end of a connection, and the one that an engine gets. Neither blocks."""
+MakePair = Callable[[], Ends]
+MakeEngine = Callable[[], AbstractAsyncContextManager[Engine]]
 
 
-@contextmanager
-def stream_relay() -> Iterator[Engine]:
-    yield StreamRelay()
+@asynccontextmanager
+async def stream_relay() -> AsyncIterator[Engine]:
+    async with trio.open_nursery() as sessions:
+        yield StreamRelay(sessions)
 
 
-ENGINES: dict[str, MakeEngine] = {"stream": stream_relay, "epoll": epoll_engine.running}
+@asynccontextmanager
+async def epoll() -> AsyncIterator[Engine]:
+    with epoll_engine.running() as engine:
+        yield engine
 
 
-async def tcp_pair() -> Pair:
-    outer, inner = connected_tcp()
-    return as_stream(outer), as_stream(inner)
+ENGINES: dict[str, MakeEngine] = {"stream": stream_relay, "epoll": epoll}
 
 
-async def unix_pair() -> Pair:
-    outer, inner = socket.socketpair()
-    return as_stream(outer), as_stream(inner)
-
-
-PAIRS: dict[str, MakePair] = {"tcp": tcp_pair, "unix": unix_pair}
-
-
-def connected_tcp() -> tuple[socket.socket, socket.socket]:
-    """Two ends of a connection over loopback."""
+def tcp_pair() -> Ends:
+    """A connection over loopback."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         outer = socket.create_connection(listener.getsockname())
         inner, _ = listener.accept()
     for end in (outer, inner):
         end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        end.setblocking(False)
     return outer, inner
+
+
+def unix_pair() -> Ends:
+    outer, inner = socket.socketpair()
+    for end in (outer, inner):
+        end.setblocking(False)
+    return outer, inner
+
+
+PAIRS: dict[str, MakePair] = {"tcp": tcp_pair, "unix": unix_pair}
 
 
 def as_stream(end: socket.socket) -> trio.SocketStream:
@@ -64,15 +70,31 @@ class Relayed:
     client: trio.SocketStream
     server: trio.SocketStream
     link: Link
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     ended: trio.Event = field(default_factory=trio.Event)
     server_ended: trio.Event = field(default_factory=trio.Event)
     server_endings: int = 0
     """How often the engine told of the server's end."""
-    how: How | None = None
+    outcomes: list[How | Exception] = field(default_factory=list)
+    """What the engine told of the session's end: one, once it ended."""
+    carried: Carried | None = None
+
+    @property
+    def outcome(self) -> How | Exception:
+        (outcome,) = self.outcomes
+        return outcome
+
+    def cut(self) -> None:
+        assert self.carried is not None
+        self.carried.cut()
+
+    def over(self, outcome: How | Exception) -> None:
+        trio.lowlevel.current_task()  # fails elsewhere than in trio's thread
+        self.outcomes.append(outcome)
+        if self.link.client.fileno() == self.link.server.fileno() == -1:
+            self.ended.set()
 
     def note_server_end(self) -> None:
-        trio.lowlevel.current_task()  # fails elsewhere than in trio's thread
+        trio.lowlevel.current_task()
         self.server_endings += 1
         self.server_ended.set()
 
@@ -87,9 +109,10 @@ async def relayed(
     tap: Tap | None = None,
     before: Callable[[Relayed], None] | None = None,
 ) -> AsyncIterator[Relayed]:
-    """One session. `before` is called when its sockets are there and the engine has not got them yet."""
-    client, inner_client = await pair()
-    server, inner_server = await pair()
+    """One session, which is cut at the end. `before` is called when its sockets are there and the engine has
+    not got them yet."""
+    client, inner_client = pair()
+    server, inner_server = pair()
     link = Link(
         inner_client,
         inner_server,
@@ -98,20 +121,19 @@ async def relayed(
         tap,
         on_server_end=lambda: session.note_server_end(),
     )
-    session = Relayed(client, server, link)
+    session = Relayed(as_stream(client), as_stream(server), link)
     if before is not None:
         before(session)
-
-    async def relay() -> None:
-        with session.scope:
-            session.how = await engine.relay(link)
-        session.ended.set()
-
     with trio.fail_after(20):
-        async with trio.open_nursery() as nursery, client, server:
-            nursery.start_soon(relay)
-            yield session
-            session.scope.cancel()
+        async with session.client, session.server:
+            session.carried = engine.carry(link, session.over)
+            try:
+                yield session
+            finally:
+                session.cut()
+                with trio.move_on_after(5, shield=True):
+                    await session.ended.wait()
+            assert len(session.outcomes) == 1
 
 
 async def read_all(stream: trio.SocketStream) -> bytes:

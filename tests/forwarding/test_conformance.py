@@ -59,7 +59,7 @@ async def test_bytes_read_before_the_hand_over_come_first(engine: Engine, pair: 
         assert await read_all(session.server) == b"startup query"
         assert await read_all(session.client) == b"greeting answer"
         await session.ended.wait()
-        assert session.how in (How.CLIENT_CLOSED, How.SERVER_CLOSED)
+        assert session.outcome in (How.CLIENT_CLOSED, How.SERVER_CLOSED)
         assert (session.link.traffic.to_server, session.link.traffic.to_client) == (13, 15)
 
 
@@ -80,7 +80,7 @@ async def test_first_bytes_for_a_socket_that_is_full_wait(engine: Engine, pair: 
         nonlocal sent
         with suppress(BlockingIOError):
             while True:
-                sent += send_now(session.link.client, bytes(1 << 16))
+                sent += session.link.client.send(bytes(1 << 16))
 
     async with relayed(engine, pair, to_client=b"greeting", before=fill_it) as session:
         await session.server.send_eof()
@@ -287,7 +287,7 @@ async def test_a_half_close_is_passed_on_as_one(engine: Engine, pair: MakePair) 
             await sink.send_eof()
             assert await source.receive_some(100) == b""
             await session.ended.wait()
-            assert session.how is (How.CLIENT_CLOSED if side == "client" else How.SERVER_CLOSED)
+            assert session.outcome is (How.CLIENT_CLOSED if side == "client" else How.SERVER_CLOSED)
 
 
 async def test_the_servers_end_is_told_while_the_client_keeps_its_connection(
@@ -300,7 +300,7 @@ async def test_the_servers_end_is_told_while_the_client_keeps_its_connection(
         assert await session.client.receive_some(1) == b""
         await session.client.send_eof()
         await session.ended.wait()
-        assert session.how is How.SERVER_CLOSED
+        assert session.outcome is How.SERVER_CLOSED
         assert session.server_endings == 1
 
 
@@ -310,7 +310,7 @@ async def test_a_server_that_ends_after_its_client_is_not_told_of(engine: Engine
         assert await session.server.receive_some(1) == b""
         await session.server.send_eof()
         await session.ended.wait()
-        assert session.how is How.CLIENT_CLOSED
+        assert session.outcome is How.CLIENT_CLOSED
         assert session.server_endings == 0
 
 
@@ -341,7 +341,7 @@ async def test_data_and_reset_in_one_event(engine: Engine, side: str) -> None:
         assert by_reset
         assert words.startswith(delivered)
         await session.ended.wait()
-        assert session.how is (How.CLIENT_RESET if side == "client" else How.SERVER_RESET)
+        assert session.outcome is (How.CLIENT_RESET if side == "client" else How.SERVER_RESET)
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -353,7 +353,7 @@ async def test_a_reset_is_passed_on_as_a_reset(engine: Engine, side: str) -> Non
         reset(one)
         assert await read_rest(other) == (b"", True)
         await session.ended.wait()
-        assert session.how is (How.CLIENT_RESET if side == "client" else How.SERVER_RESET)
+        assert session.outcome is (How.CLIENT_RESET if side == "client" else How.SERVER_RESET)
         assert session.server_endings == (side == "server")
 
 
@@ -369,7 +369,7 @@ async def test_a_peer_gone_in_mid_buffer(engine: Engine, pair: MakePair, side: s
         if pair is tcp_pair:
             assert by_reset
         await session.ended.wait()
-        assert session.how is (How.SERVER_RESET if side == "client" else How.CLIENT_RESET)
+        assert session.outcome is (How.SERVER_RESET if side == "client" else How.CLIENT_RESET)
         assert carried(session, side) < taken
         assert session.server_endings == (side == "client")
 
@@ -386,7 +386,7 @@ async def test_what_a_peer_sent_before_it_broke_is_read_out(engine: Engine) -> N
         await session.ended.wait()
         # Sending the query met the reset first, or reading did: in either case the words were read out.
         assert session.link.traffic.to_client == len(words)
-        assert session.how is How.SERVER_RESET
+        assert session.outcome is How.SERVER_RESET
 
 
 async def test_a_side_that_takes_nothing_more_has_some_time_to_end(
@@ -397,7 +397,7 @@ async def test_a_side_that_takes_nothing_more_has_some_time_to_end(
     async with relayed(engine, unix_pair) as session:
         await reading_out(session)
         await session.ended.wait()
-        assert session.how is How.CLIENT_RESET
+        assert session.outcome is How.CLIENT_RESET
 
 
 # Taps
@@ -447,27 +447,49 @@ async def test_a_tap_that_refuses_ends_the_session_with_its_words(
         await session.server.send_all(b"welcome")
         assert await read_all(session.client) == words
         await session.ended.wait()
-        assert session.how is How.REFUSED
+        assert session.outcome is How.REFUSED
 
 
 async def test_a_tap_that_fails_ends_its_own_session_alone(engine: Engine) -> None:
+    bug = ValueError("a bug")
+
     def tap(data: bytes) -> Tapped:
-        raise ValueError("a bug")
+        raise bug
 
-    async def fail() -> None:
-        async with relayed(engine, tcp_pair, tap=tap) as session:
-            await session.server.send_all(b"welcome")
-            await trio.sleep_forever()
-
-    async with relayed(engine, tcp_pair) as other:
-        with pytest.raises(BaseExceptionGroup) as raised:
-            await fail()
-        assert raised.group_contains(ValueError, match="a bug")
+    async with relayed(engine, tcp_pair) as other, relayed(engine, tcp_pair, tap=tap) as session:
+        await session.server.send_all(b"welcome")
+        for side in SIDES:
+            assert await read_rest(end(session, side)) == (b"", True)
+        await session.ended.wait()
+        assert session.outcome is bug
         await other.client.send_all(b"unharmed")
         assert await other.server.receive_some(100) == b"unharmed"
 
 
-# Cancelling
+async def test_what_fails_in_trios_thread_fails_its_session_alone(engine: Engine) -> None:
+    bug = ValueError("a bug")
+
+    def fail() -> None:
+        raise bug
+
+    def tap(data: bytes) -> Tapped:
+        return Tapped(data, tell=fail)
+
+    async with relayed(engine, tcp_pair) as other:
+        async with relayed(engine, tcp_pair, tap=tap) as session:
+            await session.server.send_all(b"welcome")
+            await session.ended.wait()
+            assert session.outcome is bug
+        async with relayed(engine, tcp_pair) as session:
+            session.note_server_end = fail  # type: ignore[method-assign]
+            await session.server.send_eof()
+            await session.ended.wait()
+            assert session.outcome is bug
+        await other.client.send_all(b"unharmed")
+        assert await other.server.receive_some(100) == b"unharmed"
+
+
+# Cutting
 
 
 async def nothing_yet(session: Relayed) -> None:
@@ -512,51 +534,56 @@ POINTS: dict[str, Callable[[Relayed], Awaitable[None]]] = {
 
 
 @pytest.mark.parametrize("point", POINTS)
-async def test_cancelling_resets_both_sides(engine: Engine, pair: MakePair, point: str) -> None:
+async def test_a_cut_resets_both_sides(engine: Engine, pair: MakePair, point: str) -> None:
     async with relayed(engine, pair) as session:
         await POINTS[point](session)
-        await cancelled(session)
+        await cut(session)
         for side in SIDES:
             _, by_reset = await read_rest(end(session, side))
             assert by_reset or pair is unix_pair or "half closed" in point
 
 
-async def test_cancelling_while_a_side_is_read_out(engine: Engine) -> None:
+async def test_a_cut_while_a_side_is_read_out(engine: Engine) -> None:
     async with relayed(engine, unix_pair) as session:
         await reading_out(session)
-        await cancelled(session)
+        await cut(session)
         await read_rest(session.server)
 
 
-async def test_cancelling_while_the_first_bytes_wait(engine: Engine, pair: MakePair) -> None:
+async def test_a_cut_while_the_first_bytes_wait(engine: Engine, pair: MakePair) -> None:
     first = bytes(8 << 20)
     async with relayed(engine, pair, to_client=first) as session:
         await after_some_words(session)
-        await cancelled(session)
+        await cut(session)
         assert session.link.traffic.to_client < len(first)
 
 
-async def cancelled(session: Relayed) -> None:
-    session.scope.cancel()
+async def cut(session: Relayed) -> None:
+    session.cut()
     await session.ended.wait()
-    assert session.scope.cancelled_caught
+    assert session.outcome is How.CUT
     assert session.link.traffic.server is None
 
 
-async def test_a_relay_cancelled_before_it_began_leaves_no_socket(engine: Engine, pair: MakePair) -> None:
-    async with relayed(engine, pair, before=lambda session: session.scope.cancel()) as session:
-        await session.ended.wait()
+async def test_a_session_cut_before_it_began_leaves_no_socket(engine: Engine, pair: MakePair) -> None:
+    async with relayed(engine, pair) as session:
+        await cut(session)  # nothing waited: no engine has seen a thing of it
         for side in SIDES:
             await read_rest(end(session, side))
 
 
-async def test_cancelling_after_the_end_changes_nothing(engine: Engine, pair: MakePair) -> None:
+async def test_a_second_cut_and_one_after_the_end_change_nothing(engine: Engine, pair: MakePair) -> None:
+    async with relayed(engine, pair) as session:
+        session.cut()
+        await cut(session)
+        session.cut()
     async with relayed(engine, pair) as session:
         await session.client.send_eof()
         await session.server.send_eof()
         await session.ended.wait()
-        session.scope.cancel()
-        assert session.how is not None
+        session.cut()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert session.outcome in (How.CLIENT_CLOSED, How.SERVER_CLOSED)
 
 
 # What can be seen of it

@@ -23,8 +23,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from dbambassador.forwarding.engine import Engine, How, Link
-from tests.forwarding.relaying import ENGINES, RESET_ON_CLOSE, MakeEngine, as_stream, connected_tcp
+from dbambassador.forwarding.engine import Carried, Engine, How, Link
+from tests.forwarding.relaying import ENGINES, RESET_ON_CLOSE, MakeEngine, tcp_pair, unix_pair
 
 PATIENCE = 10.0
 """Seconds for anything that must come; a loaded machine takes a few."""
@@ -45,44 +45,46 @@ class Host:
         assert self._ready.wait(PATIENCE)
 
     def relay(self, client: socket.socket, server: socket.socket) -> Relay:
-        relay = Relay(self.token)
-        self.token.run_sync_soon(self._start, relay, client, server)
+        relay = Relay(self.token, Link(client, server))
+        self.token.run_sync_soon(relay.begin, self._engine)
         return relay
 
     def stop(self) -> None:
-        self.token.run_sync_soon(self._sessions.cancel_scope.cancel)
+        self.token.run_sync_soon(self._scope.cancel)
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
 
     async def _run(self) -> None:
-        with self._make() as self._engine:
-            async with trio.open_nursery() as self._sessions:
+        with trio.CancelScope() as self._scope:
+            async with self._make() as self._engine:
                 self.token = trio.lowlevel.current_trio_token()
                 self._ready.set()
                 await trio.sleep_forever()
-
-    def _start(self, relay: Relay, client: socket.socket, server: socket.socket) -> None:
-        link = Link(as_stream(client), as_stream(server))
-        self._sessions.start_soon(relay.run, self._engine, link)
 
 
 class Relay:
     """A session that the host's engine carries."""
 
-    def __init__(self, token: trio.lowlevel.TrioToken) -> None:
+    def __init__(self, token: trio.lowlevel.TrioToken, link: Link) -> None:
         self._token = token
-        self._scope = trio.CancelScope()
-        self.ended = threading.Event()
-        self.link: Link | None = None
-        self.how: How | None = None
-
-    def cancel(self) -> None:
-        self._token.run_sync_soon(self._scope.cancel)
-
-    async def run(self, engine: Engine, link: Link) -> None:
+        self._carried: Carried | None = None
         self.link = link
-        with self._scope:
-            self.how = await engine.relay(link)
+        self.ended = threading.Event()
+        self.outcome: How | Exception | None = None
+
+    def begin(self, engine: Engine) -> None:
+        self._carried = engine.carry(self.link, self._over)
+
+    def cut(self) -> None:
+        self._token.run_sync_soon(self._cut)
+
+    def _cut(self) -> None:
+        assert self._carried is not None
+        self._carried.cut()
+
+    def _over(self, outcome: How | Exception) -> None:
+        assert self.outcome is None
+        self.outcome = outcome
         self.ended.set()
 
 
@@ -169,17 +171,15 @@ class Session:
 
     def __init__(self, host: Host, kind: str, buffer: int, number: int) -> None:
         self.tcp = kind == "tcp"
-        make: Callable[[], tuple[socket.socket, socket.socket]]
-        make = connected_tcp if self.tcp else socket.socketpair
+        make = tcp_pair if self.tcp else unix_pair
         (client, inner_client), (server, inner_server) = make(), make()
         for sock in (client, inner_client, server, inner_server):
-            sock.setblocking(False)
             if buffer:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         self.client, self.server = End(client, 1000 * number), End(server, 1000 * number + 500)
         self.client.peer, self.server.peer = self.server, self.client
-        self.cancelled = False
+        self.cut = False
         self.relay = host.relay(inner_client, inner_server)
 
     @property
@@ -189,14 +189,14 @@ class Session:
     @property
     def disturbed(self) -> bool:
         """Somebody did not wait for the other's last word."""
-        return self.cancelled or any(end.gone for end in self.ends)
+        return self.cut or any(end.gone for end in self.ends)
 
     def attempt(self, end: End, action: Callable[[], object]) -> None:
         """Sending may fail, if the other side has done something that explains it."""
         try:
             action()
         except (BrokenPipeError, ConnectionResetError):
-            assert self.cancelled or end.peer.gone
+            assert self.cut or end.peer.gone
             end.told = True
 
     def finish(self) -> None:
@@ -227,23 +227,23 @@ class Session:
     def _check(self) -> None:
         if self.failure is not None:
             raise self.failure
-        assert self.relay.link is not None
         traffic = self.relay.link.traffic
         assert traffic.server is None
-        if self.cancelled:
+        assert isinstance(self.relay.outcome, How)
+        if self.cut:
             return
-        assert self.relay.how is not None
+        assert self.relay.outcome is not How.CUT
         for end, delivered in ((self.server, traffic.to_server), (self.client, traffic.to_client)):
             assert end.received <= delivered <= end.peer.sent
         if not self.disturbed:
             assert [end.saw for end in self.ends] == ["EOF", "EOF"]
             assert (self.server.received, self.client.received) == (self.client.sent, self.server.sent)
             assert (traffic.to_server, traffic.to_client) == (self.client.sent, self.server.sent)
-            assert self.relay.how in (How.CLIENT_CLOSED, How.SERVER_CLOSED)
+            assert self.relay.outcome in (How.CLIENT_CLOSED, How.SERVER_CLOSED)
         for end in self.ends:
             if end.reset and not end.peer.gone:
                 assert end.peer.saw == "RESET" or end.peer.told
-                assert self.relay.how in (How.CLIENT_RESET, How.SERVER_RESET) or end.peer.shut
+                assert self.relay.outcome in (How.CLIENT_RESET, How.SERVER_RESET) or end.peer.shut
 
 
 SESSIONS = st.sampled_from([0, 1])
@@ -330,10 +330,10 @@ class Conformance(RuleBasedStateMachine):
                 pass
 
     @rule(session=SESSIONS)
-    def cancel(self, session: int) -> None:
+    def cut(self, session: int) -> None:
         if not self.calm:
-            self.sessions[session].cancelled = True
-            self.sessions[session].relay.cancel()
+            self.sessions[session].cut = True
+            self.sessions[session].relay.cut()
 
     def teardown(self) -> None:
         for session in self.sessions:

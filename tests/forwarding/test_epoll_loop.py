@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
+from time import monotonic
 
 import pytest
-import trio
 
 from dbambassador.forwarding.engine import How, Link, Tap, Tapped
-from dbambassador.forwarding.epoll_loop import BURST, READ, EpollLoop
-from dbambassador.forwarding.sides import Session
-from tests.forwarding.relaying import RESET_ON_CLOSE, as_stream, connected_tcp
+from dbambassador.forwarding.epoll_loop import BURST, OLDEST, READ, Command, EpollLoop
+from dbambassador.forwarding.sides import WAKES, Session
+from tests.forwarding.relaying import RESET_ON_CLOSE, Ends, MakePair, tcp_pair, unix_pair
 
 
 class Scene:
@@ -23,32 +25,52 @@ class Scene:
     def __init__(self, ending: ExitStack) -> None:
         self._ending = ending
         self.ended: list[Session] = []
-        self.told: list[Callable[[], None]] = []
-        self.loop = EpollLoop(self.ended.extend, lambda session, what: self.told.append(what))
+        self.outcomes: list[How | Exception] = []
+        self.news: list[int] = []
+        """The sizes of the batches in which trio got its news."""
+        self.loop = EpollLoop(self._inform)
         ending.callback(self.loop.close)
 
-    def session(
-        self,
-        *,
-        tap: Tap | None = None,
-        make: Callable[[], tuple[socket.socket, socket.socket]] = connected_tcp,
-    ) -> tuple[Session, socket.socket, socket.socket]:
-        """An adopted session with its client and its server."""
+    def _inform(self, news: list[Command]) -> None:
+        self.news.append(len(news))
+        for call in news:
+            call()
+
+    def make(self, *, tap: Tap | None = None, make: MakePair = tcp_pair) -> tuple[Session, Ends]:
+        """A session that the loop has not got, with its client and its server."""
         (client, inner_client), (server, inner_server) = make(), make()
         for end in (client, server):
-            end.setblocking(False)
             self._ending.callback(end.close)
-        session = Session(Link(as_stream(inner_client), as_stream(inner_server), tap=tap))
+
+        def over(outcome: How | Exception) -> None:
+            self.ended.append(session)
+            self.outcomes.append(outcome)
+
+        session = Session(Link(inner_client, inner_server, tap=tap), over)
         self._ending.callback(self.finish, session)
+        return session, (client, server)
+
+    def session(
+        self, *, tap: Tap | None = None, make: MakePair = tcp_pair
+    ) -> tuple[Session, socket.socket, socket.socket]:
+        """An adopted session with its client and its server."""
+        session, (client, server) = self.make(tap=tap, make=make)
         self.loop.adopt(session)
         self.settle()
         return session, client, server
 
+    def turn(self) -> None:
+        """One turn that does not wait."""
+        self.loop.post(lambda: None)
+        self.loop.turn()
+
     def settle(self) -> None:
-        """Turns until there is nothing to do."""
-        descriptor = self.loop.post
+        """Turns until there is nothing to do, and all is told."""
         for _ in range(3):
-            descriptor(lambda: None)  # so that no turn waits
+            self.turn()
+        told: list[None] = []
+        self.loop.tell(lambda: told.append(None))
+        while not told:
             self.loop.turn()
 
     def finish(self, session: Session) -> None:
@@ -57,7 +79,7 @@ class Scene:
 
 
 @pytest.fixture
-async def scene() -> AsyncIterator[Scene]:
+def scene() -> Iterator[Scene]:
     with ExitStack() as ending:
         yield Scene(ending)
 
@@ -75,7 +97,7 @@ def is_open(descriptor: int) -> bool:
     return True
 
 
-async def test_descriptors_are_closed_when_the_batch_is_over(scene: Scene) -> None:
+def test_descriptors_are_closed_when_the_batch_is_over(scene: Scene) -> None:
     first, first_client, _ = scene.session()
     descriptors = [side.descriptor for side in first.sides]
     while_later_ones_are_served: list[bool] = []
@@ -90,22 +112,25 @@ async def test_descriptors_are_closed_when_the_batch_is_over(scene: Scene) -> No
     scene.loop.turn()
     assert while_later_ones_are_served == [True, True, True]
     assert [is_open(descriptor) for descriptor in descriptors] == [False, False]
+    scene.settle()
     assert scene.ended == [first]
-    assert first.endings.how is How.CLIENT_RESET
+    assert scene.outcomes == [How.CLIENT_RESET]
 
 
-async def test_the_next_owner_of_a_descriptor_gets_its_own_events(scene: Scene) -> None:
+def test_the_next_owner_of_a_descriptor_gets_its_own_events(scene: Scene) -> None:
     first, first_client, first_server = scene.session()
     numbers = [side.descriptor for side in first.sides]
-    next_ones = [connected_tcp(), connected_tcp()]
+    next_ones = [tcp_pair(), tcp_pair()]
     first_server.send(b"stale")
     reset(first_client)
     scene.loop.turn()
 
-    def next_one() -> tuple[socket.socket, socket.socket]:
+    def next_one() -> Ends:
         outer, inner = next_ones.pop()
         with inner:
-            return outer, socket.socket(fileno=os.dup2(inner.fileno(), numbers.pop(), inheritable=False))
+            taken = socket.socket(fileno=os.dup2(inner.fileno(), numbers.pop(), inheritable=False))
+        taken.setblocking(False)
+        return outer, taken
 
     second, client, server = scene.session(make=next_one)
     client.send(b"fresh")
@@ -114,9 +139,9 @@ async def test_the_next_owner_of_a_descriptor_gets_its_own_events(scene: Scene) 
     assert not second.over
 
 
-async def test_the_work_for_one_event_is_bounded(scene: Scene) -> None:
-    def wide() -> tuple[socket.socket, socket.socket]:
-        ends = socket.socketpair()
+def test_the_work_for_one_event_is_bounded(scene: Scene) -> None:
+    def wide() -> Ends:
+        ends = unix_pair()
         for end in ends:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
         return ends
@@ -137,7 +162,7 @@ async def test_the_work_for_one_event_is_bounded(scene: Scene) -> None:
         received += len(server.recv(1 << 20))
 
 
-async def test_no_memory_stays_with_a_message(scene: Scene) -> None:
+def test_no_memory_stays_with_a_message(scene: Scene) -> None:
     _, client, server = scene.session()
 
     def converse(times: int) -> None:
@@ -154,7 +179,7 @@ async def test_no_memory_stays_with_a_message(scene: Scene) -> None:
     assert sys.getallocatedblocks() - before < 200
 
 
-async def test_what_is_kept_of_a_blocked_direction_is_one_read_at_most(scene: Scene) -> None:
+def test_what_is_kept_of_a_blocked_direction_is_one_read_at_most(scene: Scene) -> None:
     session, client, _ = scene.session()
     scene.loop.post(lambda: None)
     while session.server.rest is None:
@@ -167,7 +192,7 @@ async def test_what_is_kept_of_a_blocked_direction_is_one_read_at_most(scene: Sc
     assert not session.client.listening
 
 
-async def test_what_a_tap_tells_is_told_before_its_bytes_are_sent(scene: Scene) -> None:
+def test_what_a_tap_tells_is_told_before_its_bytes_are_sent(scene: Scene) -> None:
     def tap(data: bytes) -> Tapped:
         return Tapped(data, done=True, tell=lambda: None)
 
@@ -178,7 +203,7 @@ async def test_what_a_tap_tells_is_told_before_its_bytes_are_sent(scene: Scene) 
         """The client's socket, that notes how much had been told by then."""
 
         def send(self, data: memoryview) -> int:
-            told_before.append(len(scene.told))
+            told_before.append(len(scene.loop._news))
             return original.send(data)
 
     original = session.client.socket
@@ -190,18 +215,135 @@ async def test_what_a_tap_tells_is_told_before_its_bytes_are_sent(scene: Scene) 
     assert told_before == [1]
 
 
-async def test_a_socket_that_cannot_be_registered_fails_its_session_alone(scene: Scene) -> None:
+def test_a_socket_that_cannot_be_registered_fails_its_session_alone(scene: Scene) -> None:
     _, client, server = scene.session()
-    ends = [*connected_tcp(), *connected_tcp()]
-    bad = Session(Link(as_stream(ends[1]), as_stream(ends[3])))
+    bad, outer = scene.make()
     bad.server.descriptor = 99_999
     scene.loop.adopt(bad)
     scene.settle()
     assert scene.ended == [bad]
-    assert isinstance(bad.failure, OSError)
+    assert isinstance(scene.outcomes[0], OSError)
+    for end in outer:
+        with pytest.raises(ConnectionResetError):
+            end.recv(1)
     client.send(b"unharmed")
     scene.loop.turn()
     assert server.recv(100) == b"unharmed"
-    for end in ends:
-        end.close()
-    await trio.lowlevel.checkpoint()
+
+
+# Watching
+
+
+def test_a_watched_descriptor_wakes_its_handler_until_it_is_unwatched(scene: Scene) -> None:
+    outer, inner = unix_pair()
+    woken: list[int] = []
+    with outer, inner:
+        scene.loop.watch(inner.fileno(), select.EPOLLIN, woken.append)
+        assert scene.loop.watches(inner.fileno())
+        outer.send(b"x")
+        scene.turn()
+        assert woken == [select.EPOLLIN]
+        scene.loop.unwatch(inner.fileno())
+        assert not scene.loop.watches(inner.fileno())
+        outer.send(b"y")
+        scene.turn()
+        assert len(woken) == 1
+
+
+def test_a_session_of_watched_sockets_is_told_of_what_came_before(scene: Scene) -> None:
+    session, (client, server) = scene.make()
+    for side in session.sides:
+        scene.loop.watch(side.descriptor, WAKES, lambda events: None)
+    client.send(b"asked")
+    server.send(b"answered")
+    scene.turn()  # the edges are used up
+    scene.loop.adopt(session)
+    scene.turn()
+    assert server.recv(100) == b"asked"
+    assert client.recv(100) == b"answered"
+    assert not any(map(scene.loop.watches, [side.descriptor for side in session.sides]))
+
+
+def test_alarms_sound_in_their_order_and_not_before(scene: Scene) -> None:
+    now = monotonic()
+    sounded: list[str] = []
+    scene.loop.alarm(now + 0.03, lambda: sounded.append("late"))
+    scene.loop.alarm(now + 0.01, lambda: sounded.append("early"))
+    scene.turn()
+    assert sounded == []
+    scene.loop.turn()
+    assert sounded == ["early"]
+    assert monotonic() >= now + 0.01
+    scene.loop.turn()
+    assert sounded == ["early", "late"]
+
+
+# News
+
+
+def test_news_are_told_together_once_it_is_quiet(scene: Scene) -> None:
+    told: list[int] = []
+    for number in range(3):
+        scene.loop.tell(partial(told.append, number))
+    scene.turn()
+    assert told == []
+    scene.loop.turn()
+    assert told == [0, 1, 2]
+    assert scene.news == [3]
+
+
+def test_urgent_news_are_told_in_the_same_turn_after_all_others(scene: Scene) -> None:
+    told: list[str] = []
+
+    def happen() -> None:
+        scene.loop.tell(lambda: told.append("first"))
+        scene.loop.tell(lambda: told.append("urgent"), urgent=True)
+        scene.loop.tell(lambda: told.append("last"))
+
+    scene.loop.post(happen)
+    scene.loop.turn()
+    assert told == ["first", "urgent", "last"]
+
+
+def test_news_of_a_busy_loop_do_not_wait_for_ever(scene: Scene) -> None:
+    told: list[float] = []
+    scene.loop.tell(lambda: told.append(monotonic()))
+    began = monotonic()
+    while not told and monotonic() < began + 1:
+        scene.turn()  # never quiet
+    assert told
+    assert told[0] - began >= OLDEST / 2
+
+
+def test_what_a_client_does_about_a_message_is_told_after_what_its_tap_told(scene: Scene) -> None:
+    told: list[str] = []
+
+    def tap(data: bytes) -> Tapped:
+        return Tapped(data, done=True, tell=lambda: told.append("key"))
+
+    _, client, server = scene.session(tap=tap)
+    server.send(b"welcome")
+    scene.turn()
+    assert client.recv(100) == b"welcome"
+    scene.loop.tell(lambda: told.append("cancel"), urgent=True)
+    scene.turn()
+    assert told == ["key", "cancel"]
+
+
+# Abandoning
+
+
+def test_what_is_abandoned_ends_with_the_crash_and_is_told_of(scene: Scene) -> None:
+    first, client, _ = scene.session()
+    second, _ = scene.make()
+    cleaned: list[None] = []
+    crash = ValueError("a bug")
+    scene.loop.at_crash.append(lambda: cleaned.append(None))
+    scene.loop.tell(lambda: cleaned.append(None))
+    scene.loop.post(lambda: scene.loop.adopt(second))  # never obeyed
+    scene.loop.abandon(crash)
+    assert {*scene.ended} == {first, second}
+    assert scene.outcomes == [crash, crash]
+    assert len(cleaned) == 2
+    with pytest.raises(ConnectionResetError):
+        client.recv(1)

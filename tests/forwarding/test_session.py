@@ -2,206 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import cast
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from dbambassador.events import ClientRefused, Event, Refusal, SessionCrashed
-from dbambassador.forwarding.balance import balancer
-from dbambassador.forwarding.descriptors import Descriptors
-from dbambassador.forwarding.hold import Hold
-from dbambassador.forwarding.ledger import Ledger
-from dbambassador.forwarding.listeners import Acceptor, Limit
+from dbambassador.events import ClientRefused, Refusal
 from dbambassador.forwarding.mysql_wire import MysqlWire
 from dbambassador.forwarding.postgresql_wire import PostgresqlWire
-from dbambassador.forwarding.session import MAX_FAILURES, Service
-from dbambassador.forwarding.stream_relay import StreamRelay
-from dbambassador.forwarding.wire import TcpWire, Wire
+from dbambassador.forwarding.session import MAX_FAILURES
+from dbambassador.forwarding.wire import TcpWire
 from dbambassador.health import roles
 from dbambassador.health.evidence import Evidence, Role, Signal
-from dbambassador.health.judge import Judge
-from dbambassador.latest import Latest
 from dbambassador.protocols.mysql import packet
-from dbambassador.protocols.postgresql import error_response, startup_message
-from dbambassador.settings.schema import (
-    Balance,
-    Database,
-    HostEndpoint,
-    Protocol,
-    TargetSessionAttrs,
-    TcpListen,
-)
+from dbambassador.protocols.postgresql import error_response
+from dbambassador.settings.schema import Balance, TargetSessionAttrs
 from dbambassador.values import Address, Choice, Target
 from tests.choices import lost, serving
-
-SSL_REQUEST = bytes.fromhex("0000000804d2162f")
-GSSENC_REQUEST = bytes.fromhex("0000000804d21630")
-STARTUP = startup_message({"user": "shop"})
-GREETING = packet(0, b"\x0a8.0.0\0" + bytes(60))
-AUTHENTICATION_OK = b"R\0\0\0\x08\0\0\0\0"
-KEY = bytes.fromhex("00000007") + b"abcd"
-WELCOME = AUTHENTICATION_OK + b"K\0\0\0\x0c" + KEY + b"Z\0\0\0\x05I"
-
-DATABASE = Database(
-    name="orders",
-    protocol=Protocol.TCP,
-    listen=(TcpListen("127.0.0.1", 5432),),
-    endpoints=(HostEndpoint("db.test", 5432),),
+from tests.forwarding import scene as scenes
+from tests.forwarding.relaying import ENGINES
+from tests.forwarding.scene import (
+    AUTHENTICATION_OK,
+    DATABASE,
+    GREETING,
+    GSSENC_REQUEST,
+    KEY,
+    SSL_REQUEST,
+    STARTUP,
+    WELCOME,
+    WRITER,
+    MakeScene,
+    close_at_once,
+    exactly,
+    greet,
+    server_of,
+    stay_silent,
+    until,
+    until_closed,
+    welcome_in_clear,
+    welcome_of,
 )
-WRITER = replace(DATABASE, target_session_attrs=TargetSessionAttrs.READ_WRITE)
-
-Conversation = Callable[[trio.SocketStream], Awaitable[None]]
 
 
-class Server:
-    """A database server that says what the test lets it say."""
-
-    def __init__(self, listener: trio.SocketListener) -> None:
-        self.listener = listener
-        self.address = Address(*listener.socket.getsockname()[:2])
-        self.accepted = 0
-
-    async def run(self, conversation: Conversation) -> None:
-        async def converse(stream: trio.SocketStream) -> None:
-            self.accepted += 1
-            try:
-                await conversation(stream)
-            except trio.BrokenResourceError:
-                pass  # the session ended first
-
-        await trio.serve_listeners(converse, [self.listener])
+@pytest.fixture(params=ENGINES)
+def scene(request: pytest.FixtureRequest) -> MakeScene:
+    """With each engine; that of epoll has a fast path."""
+    return partial(scenes.scene, request.param)
 
 
-class Scene:
-    """One database's sessions. It stands in for the judge as well."""
-
-    def __init__(self, nursery: trio.Nursery, wire: Wire, limit: int, database: Database) -> None:
-        self.database = database
-        self.nursery = nursery
-        self.choices = Latest(Choice(settled=True, held_until=trio.current_time() + 60))
-        self.ledger = Ledger()
-        self.evidence: list[Evidence] = []
-        self.events: list[Event] = []
-        self.wire = wire
-        self.limit = Limit(limit)
-        self.port = 0
-        self.opened: list[trio.SocketStream | trio.SocketListener] = []
-
-    def observe(self, evidence: Evidence) -> None:
-        self.evidence.append(evidence)
-
-    def try_out(self, address: Address) -> bool:
-        return True
-
-    def role(self, address: Address) -> Role:
-        return Role.UNKNOWN
-
-    async def listen(self) -> None:
-        listener = await self._listener()
-        self.port = listener.socket.getsockname()[1]
-        publish = self.events.append
-        service = Service(
-            self.database,
-            self.wire,
-            cast(Judge, self),
-            self.ledger,
-            Hold(self.choices),
-            balancer(self.database.balance, self.ledger.sessions),
-            StreamRelay(),
-            Descriptors(publish),
-            publish,
-        )
-        self.nursery.start_soon(Acceptor(service, self.limit).run, listener, self.nursery)
-
-    async def server(self, conversation: Conversation) -> Server:
-        server = Server(await self._listener())
-        self.nursery.start_soon(server.run, conversation)
-        return server
-
-    async def choose(self, server: Server | Address | None) -> None:
-        """Publishes a choice of a new epoch, and evicts as a database does."""
-        address = server.address if isinstance(server, Server) else server
-        target = Target(address, "db.test") if address else None
-        epoch = self.choices.value.epoch + 1
-        held_until = trio.current_time() + 60
-        self.choices.publish(serving(epoch, target) if target else lost(epoch, held_until=held_until))
-        await self.ledger.evict(self.choices.value)
-
-    async def connect(self) -> trio.SocketStream:
-        client = await trio.open_tcp_stream("127.0.0.1", self.port)
-        self.opened.append(client)
-        return client
-
-    async def _listener(self) -> trio.SocketListener:
-        listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
-        self.opened.append(listener)
-        return listener
-
-
-@asynccontextmanager
-async def scene(wire: Wire, *, limit: int = 0, database: Database = DATABASE) -> AsyncIterator[Scene]:
-    with trio.fail_after(15):
-        async with trio.open_nursery() as nursery:
-            stage = Scene(nursery, wire, limit, database)
-            await stage.listen()
-            try:
-                yield stage
-            finally:
-                nursery.cancel_scope.cancel()
-                for each in stage.opened:
-                    each.socket.close()
-    assert not [event for event in stage.events if isinstance(event, SessionCrashed)]
-
-
-async def until_closed(stream: trio.SocketStream) -> bytes:
-    """What still comes, up to an end or a reset."""
-    data = b""
-    try:
-        while chunk := await stream.receive_some(4096):
-            data += chunk
-    except trio.BrokenResourceError:
-        pass
-    return data
-
-
-async def exactly(stream: trio.SocketStream, count: int) -> bytes:
-    data = b""
-    while len(data) < count:
-        chunk = await stream.receive_some(count - len(data))
-        assert chunk, f"it ended after {data!r}"
-        data += chunk
-    return data
-
-
-async def greet(stream: trio.SocketStream) -> None:
-    await stream.send_all(GREETING)
-    await until_closed(stream)
-
-
-async def stay_silent(stream: trio.SocketStream) -> None:
-    await until_closed(stream)
-
-
-async def close_at_once(stream: trio.SocketStream) -> None:
-    await stream.aclose()
-
-
-async def welcome_in_clear(stream: trio.SocketStream) -> None:
-    """A PostgreSQL server without TLS."""
-    while (await exactly(stream, 8)) in (SSL_REQUEST, GSSENC_REQUEST):
-        await stream.send_all(b"N")
-    await exactly(stream, len(STARTUP) - 8)
-    await stream.send_all(WELCOME)
-    await until_closed(stream)
-
-
-async def test_an_evicted_session_ends_and_dials_nowhere_else() -> None:
+async def test_an_evicted_session_ends_and_dials_nowhere_else(scene: MakeScene) -> None:
     async with scene(MysqlWire()) as stage:
         old, new = await stage.server(greet), await stage.server(greet)
         await stage.choose(old)
@@ -209,23 +60,22 @@ async def test_an_evicted_session_ends_and_dials_nowhere_else() -> None:
         assert await exactly(client, len(GREETING)) == GREETING
         await stage.choose(new)
         assert await until_closed(client) == b""
-        await wait_all_tasks_blocked()
+        await wait_all_tasks_blocked(0.01)
         assert (old.accepted, new.accepted) == (1, 0)
 
 
-async def test_a_client_whose_server_is_silent_moves_on_with_the_next_choice() -> None:
+async def test_a_client_whose_server_is_silent_moves_on_with_the_next_choice(scene: MakeScene) -> None:
     async with scene(MysqlWire()) as stage:
         old, new = await stage.server(stay_silent), await stage.server(greet)
         await stage.choose(old)
         client = await stage.connect()
-        await wait_all_tasks_blocked(0.01)
-        assert old.accepted
+        await until(lambda: old.accepted)
         await stage.choose(new)
         assert await exactly(client, len(GREETING)) == GREETING
 
 
 @pytest.mark.parametrize("said", [0, 5, len(STARTUP)])
-async def test_a_client_told_no_encryption_is_never_told_twice(said: int) -> None:
+async def test_a_client_told_no_encryption_is_never_told_twice(scene: MakeScene, said: int) -> None:
     async def decline(stream: trio.SocketStream) -> None:
         await exactly(stream, 8)
         await stream.send_all(b"N")
@@ -251,12 +101,14 @@ async def test_a_client_told_no_encryption_is_never_told_twice(said: int) -> Non
     [[], [SSL_REQUEST], [GSSENC_REQUEST], [SSL_REQUEST, GSSENC_REQUEST], [GSSENC_REQUEST, SSL_REQUEST]],
 )
 @pytest.mark.parametrize("there", [True, False])
-async def test_every_order_of_encryption_requests_byte_by_byte(requests: list[bytes], there: bool) -> None:
+async def test_every_order_of_encryption_requests_byte_by_byte(
+    scene: MakeScene, requests: list[bytes], there: bool
+) -> None:
     async with scene(PostgresqlWire(), database=WRITER) as stage:
         if there:
             await stage.choose(await stage.server(welcome_in_clear))
         else:
-            stage.choices.publish(Choice(settled=True, why="nowhere"))
+            await stage.publish(Choice(settled=True, why="nowhere"))
         client = await stage.connect()
         for message in [*requests, STARTUP]:
             for byte in message:
@@ -270,7 +122,9 @@ async def test_every_order_of_encryption_requests_byte_by_byte(requests: list[by
             assert b"C57P03\0" in await until_closed(client)
 
 
-async def test_what_is_no_postgresql_server_is_found_out_before_the_client_hears_of_it() -> None:
+async def test_what_is_no_postgresql_server_is_found_out_before_the_client_hears_of_it(
+    scene: MakeScene,
+) -> None:
     async with scene(PostgresqlWire()) as stage:
         odd, good = await stage.server(greet), await stage.server(welcome_in_clear)
         await stage.choose(odd)
@@ -284,7 +138,7 @@ async def test_what_is_no_postgresql_server_is_found_out_before_the_client_hears
         assert await client.receive_some(10) == b"N"
 
 
-async def test_a_server_that_drops_every_session_is_given_up() -> None:
+async def test_a_server_that_drops_every_session_is_given_up(scene: MakeScene) -> None:
     async with scene(MysqlWire()) as stage:
         server = await stage.server(close_at_once)
         await stage.choose(server)
@@ -294,7 +148,7 @@ async def test_a_server_that_drops_every_session_is_given_up() -> None:
         assert {evidence.signal for evidence in stage.evidence} == {Signal.FALTERED}
 
 
-async def test_attempts_on_trial_last_as_long_as_the_hold() -> None:
+async def test_attempts_on_trial_last_as_long_as_the_hold(scene: MakeScene) -> None:
     async with scene(MysqlWire()) as stage:
         refusing = await stage.server(close_at_once)
         address = refusing.address
@@ -307,7 +161,7 @@ async def test_attempts_on_trial_last_as_long_as_the_hold() -> None:
             stage.choices.publish(failed)
 
         stage.observe = observe  # type: ignore[method-assign]
-        stage.choices.publish(on_trial)
+        await stage.publish(on_trial)
         client = await stage.connect()
 
         async def keep_trying() -> None:
@@ -321,7 +175,7 @@ async def test_attempts_on_trial_last_as_long_as_the_hold() -> None:
         assert trio.current_time() >= deadline - 0.05
 
 
-async def test_a_server_that_locked_this_host_out_gets_no_sessions() -> None:
+async def test_a_server_that_locked_this_host_out_gets_no_sessions(scene: MakeScene) -> None:
     async def blocked(stream: trio.SocketStream) -> None:
         await stream.send_all(packet(0, b"\xff" + (1129).to_bytes(2, "little") + b"Host is blocked"))
         await stream.aclose()
@@ -336,17 +190,18 @@ async def test_a_server_that_locked_this_host_out_gets_no_sessions() -> None:
         }
 
 
-async def test_a_connection_is_all_that_a_tcp_server_can_prove() -> None:
+async def test_a_connection_is_all_that_a_tcp_server_can_prove(scene: MakeScene) -> None:
     async with scene(TcpWire()) as stage:
         server = await stage.server(stay_silent)
         await stage.choose(server)
         client = await stage.connect()
         await client.send_eof()
         await until_closed(client)
+        await until(lambda: stage.evidence)
         assert stage.evidence[0].signal is Signal.SERVED
 
 
-async def test_the_role_and_the_key_are_learnt_from_what_passes_by() -> None:
+async def test_the_role_and_the_key_are_learnt_from_what_passes_by(scene: MakeScene) -> None:
     async def welcome(stream: trio.SocketStream, role: bytes) -> None:
         await exactly(stream, len(STARTUP))
         parameter = b"in_hot_standby\0" + role + b"\0"
@@ -366,11 +221,11 @@ async def test_the_role_and_the_key_are_learnt_from_what_passes_by() -> None:
             client = await stage.connect()
             await client.send_all(STARTUP)
             await exactly(client, len(WELCOME))
-            assert role in {each.role for each in stage.evidence}
+            await until(lambda: role in {each.role for each in stage.evidence})  # noqa: B023
             assert stage.ledger.address_of(KEY) == server.address
 
 
-async def test_a_refused_client_takes_no_other_clients_place() -> None:
+async def test_a_refused_client_takes_no_other_clients_place(scene: MakeScene) -> None:
     async with scene(PostgresqlWire(), limit=1) as stage:
         await stage.choose(await stage.server(welcome_in_clear))
         first = await stage.connect()
@@ -381,38 +236,13 @@ async def test_a_refused_client_takes_no_other_clients_place() -> None:
         await refused.send_all(STARTUP)
         assert b"C53300\0" in await until_closed(refused)
         await first.aclose()
-        await wait_all_tasks_blocked(0.01)
+        await until(lambda: not stage.limit.clients)
         second = await stage.connect()
         await second.send_all(STARTUP)
         assert await exactly(second, len(WELCOME)) == WELCOME
         await silent.aclose()
         reasons = [event.refusal for event in stage.events if isinstance(event, ClientRefused)]
         assert reasons == [Refusal.TOO_MANY]
-
-
-def parameter(name: str, value: str) -> bytes:
-    body = f"{name}\0{value}\0".encode()
-    return b"S" + (4 + len(body)).to_bytes(4, "big") + body
-
-
-def welcome_of(standby: bool, read_only: bool = False) -> bytes:
-    return (
-        AUTHENTICATION_OK
-        + parameter("default_transaction_read_only", "on" if read_only else "off")
-        + parameter("in_hot_standby", "on" if standby else "off")
-        + WELCOME[len(AUTHENTICATION_OK) :]
-    )
-
-
-def server_of(standby: bool, *, read_only: bool = False) -> Conversation:
-    """A PostgreSQL server that reports its role."""
-
-    async def converse(stream: trio.SocketStream) -> None:
-        await exactly(stream, len(STARTUP))
-        await stream.send_all(welcome_of(standby, read_only))
-        await until_closed(stream)
-
-    return converse
 
 
 R = TargetSessionAttrs
@@ -434,7 +264,7 @@ FITTING = [
 
 @pytest.mark.parametrize(("wanted", "standby", "read_only", "fits"), FITTING)
 async def test_target_session_attrs_mean_what_they_mean_to_libpq(
-    wanted: TargetSessionAttrs, standby: bool, read_only: bool, fits: bool
+    scene: MakeScene, wanted: TargetSessionAttrs, standby: bool, read_only: bool, fits: bool
 ) -> None:
     database = replace(DATABASE, target_session_attrs=wanted)
     async with scene(PostgresqlWire(), database=database) as stage:
@@ -457,7 +287,7 @@ async def test_target_session_attrs_mean_what_they_mean_to_libpq(
             assert AUTHENTICATION_OK not in answer
 
 
-async def test_one_sessions_read_only_default_is_not_held_against_the_server() -> None:
+async def test_one_sessions_read_only_default_is_not_held_against_the_server(scene: MakeScene) -> None:
     async with scene(PostgresqlWire(), database=WRITER) as stage:
         await stage.choose(await stage.server(server_of(False, read_only=True)))
         client = await stage.connect()
@@ -466,13 +296,12 @@ async def test_one_sessions_read_only_default_is_not_held_against_the_server() -
         assert {each.role for each in stage.evidence} <= {Role.UNKNOWN, Role.PRIMARY}
 
 
-async def test_who_prefers_a_standby_leaves_a_primary_only_if_there_are_others() -> None:
+async def test_who_prefers_a_standby_leaves_a_primary_only_if_there_are_others(scene: MakeScene) -> None:
     database = replace(DATABASE, target_session_attrs=R.PREFER_STANDBY, balance=Balance.LEAST_CONNECTIONS)
     async with scene(PostgresqlWire(), database=database) as stage:
         primary, standby = await stage.server(server_of(False)), await stage.server(server_of(True))
         both = [Target(each.address, "db.test") for each in (primary, standby)]
-        stage.choices.publish(serving(1, *both))
-        await stage.ledger.evict(stage.choices.value)
+        await stage.publish(serving(1, *both))
 
         def observe(evidence: Evidence) -> None:
             if evidence.role is Role.PRIMARY:
@@ -485,12 +314,13 @@ async def test_who_prefers_a_standby_leaves_a_primary_only_if_there_are_others()
             assert await exactly(client, len(welcome_of(True))) == welcome_of(True)
 
 
-async def test_hash_goes_by_user_and_database_also_for_clients_that_ask_for_encryption() -> None:
+async def test_hash_goes_by_user_and_database_also_for_clients_that_ask_for_encryption(
+    scene: MakeScene,
+) -> None:
     database = replace(DATABASE, balance=Balance.HASH)
     async with scene(PostgresqlWire(), database=database) as stage:
         servers = [await stage.server(welcome_in_clear) for _ in range(4)]
-        stage.choices.publish(serving(1, *(Target(each.address, "db.test") for each in servers)))
-        await stage.ledger.evict(stage.choices.value)
+        await stage.choose(*servers)
         for _ in range(5):
             client = await stage.connect()
             await client.send_all(SSL_REQUEST)
@@ -501,22 +331,21 @@ async def test_hash_goes_by_user_and_database_also_for_clients_that_ask_for_encr
         assert sorted(each.accepted for each in servers) == [0, 0, 0, 5]
 
 
-async def test_a_session_takes_the_hosts_other_address_if_the_first_refuses() -> None:
+async def test_a_session_takes_the_hosts_other_address_if_the_first_refuses(scene: MakeScene) -> None:
     async with scene(MysqlWire()) as stage:
         server = await stage.server(greet)
         gone = await stage._listener()
         refusing = Address(*gone.socket.getsockname()[:2])
         gone.socket.close()
         host = Target(refusing, "db.test", alternate=server.address)
-        stage.choices.publish(serving(1, host))
-        await stage.ledger.evict(stage.choices.value)
+        await stage.publish(serving(1, host))
         client = await stage.connect()
         assert await exactly(client, len(GREETING)) == GREETING
         assert (stage.ledger.sessions(refusing), stage.ledger.sessions(server.address)) == (0, 1)
         assert (refusing, Signal.FALTERED) in {(each.address, each.signal) for each in stage.evidence}
 
 
-async def test_of_those_who_wait_for_a_trial_one_tries() -> None:
+async def test_of_those_who_wait_for_a_trial_one_tries(scene: MakeScene) -> None:
     async with scene(MysqlWire()) as stage:
         server = await stage.server(stay_silent)
         target = Target(server.address, "db.test")
@@ -535,16 +364,15 @@ async def test_of_those_who_wait_for_a_trial_one_tries() -> None:
         for _ in range(5):
             await stage.connect()
         await wait_all_tasks_blocked(0.01)
-        stage.choices.publish(serving(1, target, on_trial=True))
-        await stage.ledger.evict(stage.choices.value)
+        await stage.publish(serving(1, target, on_trial=True))
+        await until(lambda: server.accepted)
         await wait_all_tasks_blocked(0.01)
         assert server.accepted == 1
-        stage.choices.publish(serving(1, target))
-        await wait_all_tasks_blocked(0.01)
-        assert server.accepted == 5
+        await stage.publish(serving(1, target))
+        await until(lambda: server.accepted == 5)
 
 
-async def test_a_cancel_whose_key_nobody_saw_goes_to_all_servers_with_sessions() -> None:
+async def test_a_cancel_whose_key_nobody_saw_goes_to_all_servers_with_sessions(scene: MakeScene) -> None:
     request = (16).to_bytes(4, "big") + (80877102).to_bytes(4, "big") + KEY
     got: list[bytes] = []
 
@@ -553,14 +381,14 @@ async def test_a_cancel_whose_key_nobody_saw_goes_to_all_servers_with_sessions()
 
     async with scene(PostgresqlWire()) as stage:
         servers = [await stage.server(take) for _ in range(3)]
-        stage.choices.publish(serving(1, *(Target(each.address, "db.test") for each in servers)))
+        await stage.choose(*servers)
         client = await stage.connect()
         await client.send_all(request)
         assert await until_closed(client) == b""
         assert got == [request] * 3
 
 
-async def test_a_mysql_server_that_has_not_greeted_is_left_by_a_reset() -> None:
+async def test_a_mysql_server_that_has_not_greeted_is_left_by_a_reset(scene: MakeScene) -> None:
     """A server that hangs finds a closed connection later, and counts it against this host."""
     ends: list[str] = []
 
@@ -574,14 +402,14 @@ async def test_a_mysql_server_that_has_not_greeted_is_left_by_a_reset() -> None:
         old, new = await stage.server(note_the_end), await stage.server(greet)
         await stage.choose(old)
         client = await stage.connect()
-        await wait_all_tasks_blocked(0.01)
+        await until(lambda: old.accepted)
         await stage.choose(new)
         assert await exactly(client, len(GREETING)) == GREETING
-        await wait_all_tasks_blocked(0.01)
+        await until(lambda: ends)
         assert ends == ["reset"]
 
 
-async def test_a_server_that_is_never_ready_while_its_check_says_so_is_given_up() -> None:
+async def test_a_server_that_is_never_ready_while_its_check_says_so_is_given_up(scene: MakeScene) -> None:
     async def not_ready(stream: trio.SocketStream) -> None:
         await exactly(stream, len(STARTUP))
         await stream.send_all(error_response("57P03", "not for you"))
@@ -596,7 +424,7 @@ async def test_a_server_that_is_never_ready_while_its_check_says_so_is_given_up(
         assert server.accepted == MAX_FAILURES
 
 
-async def test_encryption_from_the_first_byte_counts_as_served() -> None:
+async def test_encryption_from_the_first_byte_counts_as_served(scene: MakeScene) -> None:
     """And whatever role the server has will not be seen."""
     hello = b"\x16\x03\x01\0\x05hello"
 
@@ -610,10 +438,11 @@ async def test_encryption_from_the_first_byte_counts_as_served() -> None:
         client = await stage.connect()
         await client.send_all(hello)
         assert await exactly(client, 13) == b"\x16server hello"
+        await until(lambda: stage.evidence)
         assert [(each.signal, each.role_hidden) for each in stage.evidence] == [(Signal.SERVED, True)]
 
 
-async def test_who_prefers_a_standby_keeps_the_primary_that_it_logged_in_to() -> None:
+async def test_who_prefers_a_standby_keeps_the_primary_that_it_logged_in_to(scene: MakeScene) -> None:
     question = b"R\0\0\0\x08\0\0\0\x03"
 
     async def ask_for_the_password(stream: trio.SocketStream) -> None:
@@ -626,8 +455,7 @@ async def test_who_prefers_a_standby_keeps_the_primary_that_it_logged_in_to() ->
     database = replace(DATABASE, target_session_attrs=R.PREFER_STANDBY)
     async with scene(PostgresqlWire(), database=database) as stage:
         servers = [await stage.server(ask_for_the_password) for _ in range(2)]
-        stage.choices.publish(serving(1, *(Target(each.address, "db.test") for each in servers)))
-        await stage.ledger.evict(stage.choices.value)
+        await stage.choose(*servers)
         client = await stage.connect()
         await client.send_all(STARTUP)
         assert await exactly(client, len(question)) == question

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from dbambassador.forwarding import vigil as module
-from dbambassador.forwarding.ledger import Lease, Ledger, Stage
+from dbambassador.forwarding.ledger import LEFT, Lease, Ledger, Stage
 from dbambassador.forwarding.vigil import LOST_AFTER, LOST_RETRANSMITS, SLOW_ANSWER, SLOW_DIAL, STALL, Vigil
 from dbambassador.health.evidence import Evidence, Signal
 from dbambassador.health.judge import Judge
@@ -29,6 +29,7 @@ class Scene:
         self.vigil = Vigil(self.ledger, cast(Judge, self))
         self.seen: list[tuple[Address, Signal]] = []
         self.answered_at = 0.0
+        self.cut: list[Lease] = []
         self.said: dict[object, Delivery] = {}
         self.now = trio.current_time()
 
@@ -61,11 +62,14 @@ async def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
 def session(scene: Scene, address: Address = A, stage: Stage = Stage.RELAYING) -> Iterator[Lease]:
     near, far = socket.socketpair()
     client = trio.SocketStream(trio.socket.from_stdlib_socket(near))
-    with near, far, scene.ledger.lease(1, address, client) as lease:
+    with near, far:
+        lease = scene.ledger.lease(1, address, lambda: scene.cut.append(lease))
+        lease.client = client if stage is not Stage.RELAYING else None
         lease.enter(stage)
         lease.stage_since = scene.now
         lease.traffic.server = far
         yield lease
+        lease.release()
 
 
 async def test_data_that_nobody_confirms_for_a_second_is_doubt(scene: Scene) -> None:
@@ -120,13 +124,13 @@ async def test_a_session_is_lost_if_its_address_answers_others(scene: Scene) -> 
         began = scene.now
         scene.say(lease, True, 100, LOST_AFTER, LOST_RETRANSMITS - 1)
         scene.pass_by(LOST_AFTER)
-        assert not lease.scope.cancel_called  # the address may be just as dead
+        assert not scene.cut  # the address may be just as dead
         scene.answered_at = began + 1.5
         scene.pass_by(0.25)
-        assert not lease.scope.cancel_called  # a slow path, not a dead one
+        assert not scene.cut  # a slow path, not a dead one
         scene.say(lease, True, 100, LOST_AFTER, LOST_RETRANSMITS)
         scene.pass_by(0.25)
-        assert lease.scope.cancel_called
+        assert scene.cut == [lease]
         assert lease.fate == "stalled"
 
 
@@ -140,10 +144,10 @@ async def test_a_session_whose_host_came_back_has_one_more_retransmission_to_rec
         scene.answered_at = began + LOST_AFTER  # the link is back, and the next retransmission not yet due
         for _ in range(3):
             scene.pass_by(0.25)
-        assert not lease.scope.cancel_called
+        assert not scene.cut
         scene.say(lease, True, 100, LOST_AFTER, LOST_RETRANSMITS + 1)
         scene.pass_by(0.25)
-        assert lease.scope.cancel_called
+        assert scene.cut == [lease]
 
 
 async def test_one_dead_flow_says_nothing_of_an_address_that_acknowledges_others(scene: Scene) -> None:
@@ -205,12 +209,12 @@ async def test_a_session_without_an_answer_is_told_of_once_unless_its_server_spe
 async def test_a_client_that_leaves_during_the_opening_frees_its_place(scene: Scene) -> None:
     with session(scene, A, Stage.OPENING) as lease:
         scene.pass_by(0.25)
-        assert not lease.left
+        assert lease.fate != LEFT
         assert lease.traffic.server is not None
         lease.traffic.server.close()  # the far end of its own connection
         scene.pass_by(0.25)
-        assert lease.left
-        assert lease.scope.cancel_called
+        assert lease.fate == LEFT
+        assert scene.cut == [lease]
 
 
 async def test_nothing_is_kept_of_sessions_that_ended(scene: Scene) -> None:
@@ -226,8 +230,8 @@ async def test_a_slow_dial_begins_anew_if_the_address_answers_others(scene: Scen
     with session(scene, A, Stage.DIALLING) as lease:
         began = scene.now
         scene.pass_by(SLOW_DIAL)
-        assert not lease.scope.cancel_called
+        assert not scene.cut
         scene.answered_at = began + SLOW_DIAL
         scene.pass_by(0.25)
-        assert lease.scope.cancel_called
-        assert not lease.left
+        assert scene.cut == [lease]
+        assert lease.fate != LEFT

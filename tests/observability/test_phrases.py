@@ -7,7 +7,7 @@ import pytest
 
 from dbambassador import events
 from dbambassador.events import Event, Refusal
-from dbambassador.observability.phrases import Level, name, phrase
+from dbambassador.observability.phrases import DETAILS, Level, name, phrase
 from dbambassador.values import Target, Targets
 from tests.choices import lost, serving
 from tests.observability.occurrences import ADDRESS, EVERY, TARGET
@@ -116,3 +116,13 @@ def test_an_event_of_another_version_has_no_words() -> None:
         pass
 
     assert phrase(Novelty()) is None
+
+
+def test_details_are_the_events_that_are_always_of_the_debug_level() -> None:
+    levels: dict[type[Event], set[Level]] = {}
+    for event in EVERY:
+        said = phrase(event)
+        assert said is not None
+        levels.setdefault(type(event), set()).add(said.level)
+    for kind in DETAILS:
+        assert levels[kind] == {Level.DEBUG}

@@ -1,0 +1,482 @@
+"""The ordinary session from accept to relay, in the relay engine's own thread.
+
+Trio decides, and puts its decision on offer here; a session that follows it costs no task and no change of
+threads before its client has the first answer. Whatever is not ordinary goes to trio with all that was said
+so far: a client that has to wait or to be told something, a server that does not answer as it should, and
+anything that takes longer than `PATIENCE`.
+
+What trio hears of these sessions comes in order. Once a withdrawal has been acknowledged, it knows of all
+that followed the offer: from then on they are in the ledger, for eviction to find.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from time import monotonic
+from typing import Protocol, TypeVar
+
+import trio
+
+from dbambassador.events import DialEnded, SessionCrashed
+from dbambassador.forwarding.conversation import Ask, Heard, Party, Pending, answer, begin
+from dbambassador.forwarding.epoll_engine import CarriedSession, EpollEngine
+from dbambassador.forwarding.relayed import Relayed
+from dbambassador.forwarding.service import Service
+from dbambassador.forwarding.session import Attempt, Greeting, Opening, request_of
+from dbambassador.forwarding.sides import WAKES, WAKES_BLOCKED, Session
+from dbambassador.forwarding.wire import Hello, Opened
+from dbambassador.settings.schema import Balance, TargetSessionAttrs
+from dbambassador.transport import dial
+from dbambassador.transport.dial import Dialled, Outcome
+from dbambassador.values import Choice, Target
+
+T = TypeVar("T")
+
+PATIENCE = 0.1
+"""Seconds from a client's arrival until its session becomes a task of trio's, which has deadlines, a vigil
+and somebody to tell."""
+ACCEPTS = 16
+"""Clients that are accepted in a row, before others get their turn."""
+
+_TAKING_TURNS = (None, Balance.ROUND_ROBIN, Balance.RANDOM)
+"""Ways of balancing that need to know nothing of the session, nor of the others."""
+
+
+class GoOn(Protocol):
+    """Goes on with a client's session as a task of trio's; see `Session.run`."""
+
+    def __call__(
+        self, client: trio.SocketStream, greeting: Greeting | None, attempt: Attempt | None, /
+    ) -> None: ...
+
+
+class Arrival:
+    """A client whose session has not begun."""
+
+    __slots__ = (
+        "choice",
+        "client",
+        "dial_seconds",
+        "greeting",
+        "hello",
+        "opening",
+        "patience_ends",
+        "relayed",
+        "server",
+        "since",
+        "target",
+        "unheard",
+    )
+
+    def __init__(self, client: socket.socket) -> None:
+        self.client = client
+        self.since = monotonic()
+        self.patience_ends = self.since + PATIENCE
+        self.greeting: Greeting | None = None
+        self.hello = Hello()
+        self.choice: Choice | None = None
+        """Set from here on once it is dialled."""
+        self.target: Target
+        self.relayed: Relayed
+        self.server: socket.socket | Dialled | None = None
+        self.dial_seconds: float | None = None
+        """Set once it is connected."""
+        self.opening: Opening | None = None
+        self.unheard: set[Party] = set()
+        """Who may have said something that nobody asked for yet."""
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was dialled, or else since it came."""
+        return monotonic() - self.since
+
+
+class FastPath:
+    """The fast path of one database's listeners."""
+
+    def __init__(self, engine: EpollEngine, service: Service, go_on: GoOn) -> None:
+        self._engine = engine
+        self._loop = engine.loop
+        self._service = service
+        self._go_on = go_on
+        self._listeners: list[socket.socket] = []
+        self._offered: Choice | None = None
+        self._interrupted: Choice | None = None
+        """An offer that the engine gave up by itself."""
+        self._withdrawn = trio.Event()
+        self._withdrawn.set()
+        self._accepting: set[trio.CancelScope] = set()
+        self._choice: Choice | None = None
+        """The offer that stands, in the engine's thread."""
+        self._arrivals: dict[Arrival, None] = {}
+        """In the order in which their patience ends."""
+        self._alarmed = False
+        engine.loop.at_crash.append(self._crashed)
+
+    def add(self, listener: trio.SocketListener) -> None:
+        """Accepts on this listener as well, while there is an offer. Before the first one."""
+        lent = listener.socket
+        accepting = socket.fromfd(lent.fileno(), lent.family, lent.type, lent.proto)
+        accepting.setblocking(False)
+        self._listeners.append(accepting)
+
+    def offer(self, choice: Choice) -> None:
+        """Has clients served by this choice, if its sessions can be ordinary ones. Its epoch is admitted."""
+        assert self._offered is None
+        self._interrupted = None
+        if self._engine.crash is None and self._listeners and self._ordinary(choice):
+            self._offered = choice
+            self._withdrawn = trio.Event()
+            self._loop.post(partial(self._open, choice))
+            for scope in self._accepting:
+                scope.cancel()
+
+    async def withdraw(self) -> None:
+        """Takes the offer back. On return, every session that followed it is in the ledger."""
+        if self._offered is None and self._interrupted is None:
+            return
+        self._end_offer()
+        self._interrupted = None
+        self._loop.post(self._shut)
+        await self._engine.settle()
+
+    async def close(self) -> None:
+        """Withdraws, for good."""
+        await self.withdraw()
+        for listener in self._listeners:
+            listener.close()
+        self._listeners = []
+
+    async def without_offer(self) -> None:
+        """Waits while there is an offer: its clients are accepted here."""
+        await self._withdrawn.wait()
+
+    @contextmanager
+    def offer_cancels(self, scope: trio.CancelScope) -> Iterator[None]:
+        """Within it, the next offer cancels this scope."""
+        self._accepting.add(scope)
+        try:
+            yield
+        finally:
+            self._accepting.discard(scope)
+
+    def recover(self) -> None:
+        """Accepting works: an offer that was given up because it did not may stand again."""
+        if self._interrupted is not None:
+            self.offer(self._interrupted)
+
+    def _ordinary(self, choice: Choice) -> bool:
+        database = self._service.database
+        undecided_role = (
+            database.target_session_attrs is TargetSessionAttrs.PREFER_STANDBY and len(choice.pool) > 1
+        )
+        return (
+            choice.target is not None
+            and not choice.trials
+            and not undecided_role
+            and database.balance in _TAKING_TURNS
+        )
+
+    def _end_offer(self) -> None:
+        self._offered = None
+        self._withdrawn.set()
+
+    # In the engine's thread
+
+    def _open(self, choice: Choice) -> None:
+        self._choice = choice
+        for listener in self._listeners:
+            # Not edge-triggered: clients that are left in the queue are told of again.
+            self._loop.watch(listener.fileno(), select.EPOLLIN, partial(self._accept, listener))
+
+    def _shut(self) -> None:
+        self._stop_accepting()
+        for arrival in list(self._arrivals):
+            self._give(arrival)
+
+    def _stop_accepting(self) -> None:
+        if self._choice is not None:
+            self._choice = None
+            for listener in self._listeners:
+                self._loop.unwatch(listener.fileno())
+
+    def _accept(self, listener: socket.socket, _: int) -> None:
+        for _ in range(ACCEPTS):
+            try:
+                client, _ = listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                break
+            except OSError:  # out of descriptors, as a rule: trio meets it as well, and deals with it
+                self._stop_accepting()
+                self._loop.tell(self._troubled, urgent=True)
+                break
+            self._arrive(client)
+        self._set_alarm()
+
+    def _arrive(self, client: socket.socket) -> None:
+        client.setblocking(False)
+        full = self._service.limit.reached
+        self._service.limit.arrived += 1
+        arrival = Arrival(client)
+        self._arrivals[arrival] = None
+        try:
+            if full:
+                self._give(arrival)
+            else:
+                self._greet(arrival, begin(self._service.wire.hello()))
+        except Exception as bug:  # a session's failure stays in the session
+            self._fail(arrival, bug)
+
+    def _greet(self, arrival: Arrival, said: Greeting) -> None:
+        """Goes on with a client's hello."""
+        while isinstance(said, Pending):
+            arrival.greeting = said
+            heard = self._ask(arrival, said.ask)
+            if heard is None:
+                return
+            said = answer(said, heard)
+        arrival.greeting = said
+        if isinstance(said.result, Hello):
+            arrival.hello = said.result
+            self._dial(arrival)
+        else:
+            self._give(arrival)
+
+    def _dial(self, arrival: Arrival) -> None:
+        choice = self._choice
+        if choice is None:
+            self._give(arrival)
+            return
+        arrival.choice, arrival.since = choice, monotonic()
+        arrival.target = self._service.balancer.pick(choice.pool, b"")
+        arrival.relayed = Relayed(self._service)
+        arrival.server = server = dial.begin(arrival.target.address)
+        if isinstance(server, Dialled):
+            self._give(arrival)
+        elif not self._progress(arrival, server):
+            self._watch(arrival, server, Party.SERVER, WAKES_BLOCKED)
+
+    def _progress(self, arrival: Arrival, server: socket.socket) -> bool:
+        """Looks how the dial stands; false: it is under way."""
+        end = dial.progress(server, arrival.target.address)
+        if end is None:
+            return False
+        if end.outcome is not Outcome.CONNECTED:
+            self._unwatch(server)
+            server.close()
+            arrival.server = replace(end, seconds=arrival.age)
+            self._give(arrival)
+            return True
+        arrival.dial_seconds = arrival.age
+        if self._service.wire.resets_unopened:
+            dial.reset_on_close(server, True)
+        assert arrival.choice is not None
+        request = request_of(
+            self._service,
+            arrival.choice,
+            arrival.target.address,
+            arrival.relayed.witness,
+            unix=arrival.client.family == socket.AF_UNIX,
+        )
+        self._begin(arrival, server, begin(self._service.wire.open(arrival.hello, request)))
+        return True
+
+    def _begin(self, arrival: Arrival, server: socket.socket, said: Opening) -> None:
+        """Goes on with the opening of a session."""
+        while isinstance(said, Pending):
+            arrival.opening = said
+            heard = self._ask(arrival, said.ask)
+            if heard is None:
+                return
+            said = answer(said, heard)
+        arrival.opening = said
+        if isinstance(said.result, Opened):
+            self._relay(arrival, server, said.result)
+        else:
+            self._give(arrival)
+
+    def _ask(self, arrival: Arrival, ask: Ask) -> Heard | None:
+        """Says it, and returns the answer if it is there already. None: it will come as an event, or the
+        arrival was given to trio."""
+        party = arrival.client if ask.party is Party.CLIENT else arrival.server
+        assert isinstance(party, socket.socket)
+        if ask.say:
+            try:
+                sent = party.send(ask.say)
+            except BlockingIOError:
+                sent = 0
+            except OSError as error:
+                return Heard(b"", dial.describe(error))
+            if sent < len(ask.say):
+                self._give(arrival, unsaid=ask.say[sent:])
+                return None
+        if not self._loop.watches(party.fileno()):
+            self._watch(arrival, party, ask.party, WAKES)
+        elif ask.party in arrival.unheard:
+            return self._hear(arrival, party, ask)
+        return None
+
+    def _hear(self, arrival: Arrival, party: socket.socket, ask: Ask) -> Heard | None:
+        arrival.unheard.discard(ask.party)
+        try:
+            heard = Heard(party.recv(ask.limit))
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            return Heard(b"", dial.describe(error))
+        if len(heard.data) == ask.limit:
+            arrival.unheard.add(ask.party)  # there may be more, of which no event will tell
+        return heard
+
+    def _watch(self, arrival: Arrival, side: socket.socket, party: Party, events: int) -> None:
+        self._loop.watch(side.fileno(), events, partial(self._woken, arrival, party))
+
+    def _woken(self, arrival: Arrival, party: Party, _: int) -> None:
+        try:
+            self._go_on_with(arrival, party)
+        except Exception as bug:  # a session's failure stays in the session
+            self._fail(arrival, bug)
+
+    def _go_on_with(self, arrival: Arrival, party: Party) -> None:
+        """Somebody has said something, has left, or is connected."""
+        arrival.unheard.add(party)
+        if arrival.choice is None:
+            assert isinstance(arrival.greeting, Pending)
+            heard = self._hear(arrival, arrival.client, arrival.greeting.ask)
+            if heard is not None:
+                self._greet(arrival, answer(arrival.greeting, heard))
+            return
+        server = arrival.server
+        assert isinstance(server, socket.socket)
+        if arrival.dial_seconds is None:
+            if party is Party.SERVER:
+                self._progress(arrival, server)
+            return
+        assert isinstance(arrival.opening, Pending)
+        ask = arrival.opening.ask
+        if ask.party is party:
+            heard = self._hear(arrival, server if party is Party.SERVER else arrival.client, ask)
+            if heard is not None:
+                self._begin(arrival, server, answer(arrival.opening, heard))
+
+    def _relay(self, arrival: Arrival, server: socket.socket, opened: Opened) -> None:
+        if self._service.wire.resets_unopened:
+            dial.reset_on_close(server, False)
+        del self._arrivals[arrival]
+        relayed = arrival.relayed
+        session = Session(relayed.link(arrival.client, server, opened), relayed.over)
+        session.send_first()
+        self._loop.adopt(session)
+        carried = CarriedSession(self._loop, session)
+        assert arrival.choice is not None
+        assert arrival.dial_seconds is not None
+        report = partial(
+            self._began, arrival.choice, arrival.target, arrival.dial_seconds, relayed, opened, carried
+        )
+        self._loop.tell(report)
+
+    def _give(self, arrival: Arrival, unsaid: bytes = b"") -> None:
+        """Gives an arrival to trio. `unsaid`: what is still to be said in what it is in."""
+        self._let_go(arrival)
+        self._loop.tell(partial(self._take_over, arrival, unsaid), urgent=True)
+
+    def _fail(self, arrival: Arrival, bug: Exception) -> None:
+        for side in self._let_go(arrival):
+            side.close()
+        self._loop.tell(partial(self._failed, bug), urgent=True)
+
+    def _let_go(self, arrival: Arrival) -> list[socket.socket]:
+        """Takes an arrival out. Returns: its sockets."""
+        self._arrivals.pop(arrival, None)
+        sides = [side for side in (arrival.client, arrival.server) if isinstance(side, socket.socket)]
+        for side in sides:
+            self._unwatch(side)
+        return sides
+
+    def _unwatch(self, side: socket.socket) -> None:
+        if self._loop.watches(side.fileno()):
+            self._loop.unwatch(side.fileno())
+
+    def _set_alarm(self) -> None:
+        if self._arrivals and not self._alarmed:
+            self._alarmed = True
+            self._loop.alarm(next(iter(self._arrivals)).patience_ends, self._end_patience)
+
+    def _end_patience(self) -> None:
+        self._alarmed = False
+        now = monotonic()
+        for arrival in list(self._arrivals):
+            if arrival.patience_ends > now:
+                break
+            self._give(arrival)
+        self._set_alarm()
+
+    # In trio's thread
+
+    def _began(
+        self,
+        choice: Choice,
+        target: Target,
+        seconds: float,
+        relayed: Relayed,
+        opened: Opened,
+        carried: CarriedSession,
+    ) -> None:
+        service, address = self._service, target.address
+        service.limit.taken_over += 1
+        service.limit.clients += 1
+        relayed.lease(service.ledger.lease(choice.tenures[address], address, carried.cut, relayed.traffic))
+        try:
+            service.descriptors.sufficed()
+            service.publish(DialEnded(service.database.name, address, Outcome.CONNECTED.value, seconds))
+            relayed.begin(opened)
+            relayed.carried(carried)
+        except Exception as bug:  # a session's failure stays in the session
+            service.publish(SessionCrashed(service.database.name, repr(bug)))
+            carried.cut()
+
+    def _take_over(self, arrival: Arrival, unsaid: bytes) -> None:
+        service = self._service
+        service.limit.taken_over += 1
+        client = trio.SocketStream(trio.socket.from_stdlib_socket(arrival.client))
+        greeting, opening, attempt = arrival.greeting, arrival.opening, None
+        if isinstance(greeting, Pending):
+            greeting = _left_to_say(greeting, unsaid)
+        if isinstance(opening, Pending):
+            opening = _left_to_say(opening, unsaid)
+        if arrival.choice is not None:
+            begun = arrival.server
+            if arrival.dial_seconds is not None:
+                assert isinstance(begun, socket.socket)
+                connected = trio.socket.from_stdlib_socket(begun)
+                begun = Dialled(Outcome.CONNECTED, connected, "", arrival.dial_seconds)
+            attempt = Attempt(arrival.choice, arrival.target, arrival.relayed, begun=begun, opening=opening)
+            address = arrival.target.address
+            attempt.lease = service.ledger.lease(
+                arrival.choice.tenures[address], address, attempt.scope.cancel, arrival.relayed.traffic
+            )
+        self._go_on(client, greeting, attempt)
+
+    def _failed(self, bug: Exception) -> None:
+        self._service.limit.taken_over += 1
+        self._service.publish(SessionCrashed(self._service.database.name, repr(bug)))
+
+    def _troubled(self) -> None:
+        if self._offered is not None:
+            self._interrupted = self._offered
+            self._end_offer()
+
+    def _crashed(self) -> None:
+        for arrival in list(self._arrivals):
+            del self._arrivals[arrival]
+            self._take_over(arrival, b"")
+        self._end_offer()
+
+
+def _left_to_say(said: Pending[T], unsaid: bytes) -> Pending[T]:
+    return Pending(said.conversation, Ask(said.ask.party, unsaid, said.ask.limit))

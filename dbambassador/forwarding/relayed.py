@@ -1,0 +1,100 @@
+"""A session that an engine carries, as the rest of the house sees it: its lease, its evidence, its end."""
+
+from __future__ import annotations
+
+from socket import socket
+
+import trio
+
+from dbambassador.events import SessionCrashed, SessionEnded, SessionOpened
+from dbambassador.forwarding.engine import Carried, How, Link, Traffic
+from dbambassador.forwarding.ledger import Lease
+from dbambassador.forwarding.service import Service
+from dbambassador.forwarding.wire import Opened, Seen
+from dbambassador.health.evidence import Evidence, Role, Signal
+
+
+class Relayed:
+    """One session. It may be made in any thread; its methods are for trio's, unless they say otherwise."""
+
+    __slots__ = ("_lease", "_rejected", "_service", "_started", "traffic")
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._lease: Lease | None = None
+        self._rejected = False
+        self._started = 0.0
+        self.traffic = Traffic()
+
+    def link(self, client: socket, server: socket, opened: Opened) -> Link:
+        """What an engine is to carry. In any thread."""
+        return Link(
+            client,
+            server,
+            opened.to_server,
+            opened.to_client,
+            opened.tap,
+            self.traffic,
+            on_server_end=self._server_ended,
+        )
+
+    def lease(self, lease: Lease) -> None:
+        """Takes the session's lease, before anything is told of it."""
+        self._lease = lease
+
+    def begin(self, opened: Opened) -> None:
+        """The server took the session."""
+        lease = self._known
+        self._started = trio.current_time()
+        if opened.seen is not None:
+            self.witness(opened.seen)
+        if not opened.to_server:
+            self._observe(Evidence(lease.address, Signal.SERVED, "takes sessions"))
+        self._service.publish(SessionOpened(self._service.database.name, lease.address))
+
+    def carried(self, by: Carried) -> None:
+        """An engine has the session."""
+        self._known.relayed(by.cut)
+
+    def witness(self, seen: Seen) -> None:
+        """Takes note of what the first bytes told."""
+        lease = self._known
+        self._rejected = seen.rejected
+        if seen.key is not None:
+            self._service.ledger.keep_key(lease, seen.key)
+        if seen.role is not Role.UNKNOWN or seen.encrypted:
+            self._observe(
+                Evidence(
+                    lease.address, Signal.SERVED, "takes sessions", seen.role, role_hidden=seen.encrypted
+                )
+            )
+
+    def over(self, outcome: How | Exception) -> None:
+        """The session is over, and its sockets are closed."""
+        service, lease, traffic = self._service, self._known, self.traffic
+        service.publish(
+            SessionEnded(
+                service.database.name,
+                lease.address,
+                outcome.value if isinstance(outcome, How) and outcome is not How.CUT else lease.fate,
+                trio.current_time() - self._started,
+                traffic.to_server,
+                traffic.to_client,
+            )
+        )
+        if isinstance(outcome, Exception):
+            service.publish(SessionCrashed(service.database.name, repr(outcome)))
+        service.limit.clients -= 1
+        lease.release()
+
+    def _server_ended(self) -> None:
+        if not self._rejected:
+            self._observe(Evidence(self._known.address, Signal.SESSION_BROKE, "it ended a session"))
+
+    def _observe(self, evidence: Evidence) -> None:
+        self._service.judge.observe(evidence)
+
+    @property
+    def _known(self) -> Lease:
+        assert self._lease is not None
+        return self._lease
