@@ -17,7 +17,7 @@ help:
 	@echo "make test    lint, types, import contracts and all tests"
 	@echo "make lint    lint, types and import contracts"
 	@echo "make demo    the main job on embedded databases"
-	@echo "make bench   the figures of the README, measured here"
+	@echo "make bench   the figures of the docs, measured here; BENCH='comparison --quick' for a part"
 	@echo "make clean   removes .venv and all caches"
 
 test: lint servers
@@ -33,7 +33,7 @@ demo: $(VENV)/.installed-demo
 	@$(BIN)/dbambassador demo
 
 bench: $(VENV)/.installed-dev servers
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(BENCH)
 
 servers:
 	@scripts/install-servers

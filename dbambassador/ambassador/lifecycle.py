@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -229,6 +230,7 @@ class Ambassador:
                 served.accept(accepting, sessions)
             self._phase = Phase.RUNNING
             self._publish(Ready(_seconds_since_exec()))
+            gc.freeze()  # what is here by now stays: no later collection has to stop the relay to look at it
             await self._quit.wait()
             await engine.settle()
             self._phase = Phase.DRAINING

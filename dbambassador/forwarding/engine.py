@@ -36,6 +36,16 @@ class Traffic:
     server: socket | None = None
     """The server's socket while the engine has it, for TCP_INFO; None before and after. Not to be used
     otherwise."""
+    still: bool = True
+    """Set by whoever watches the session: nothing has passed since."""
+    on_move: Callable[[], object] | None = None
+    """Called in the engine's thread when something passes while it is still."""
+
+    def move(self) -> None:
+        """Something has passed, and is counted."""
+        self.still = False
+        if self.on_move is not None:
+            self.on_move()
 
 
 @dataclass(frozen=True, slots=True)

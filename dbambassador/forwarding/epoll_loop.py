@@ -36,7 +36,7 @@ BATCH = 64
 """Events that are asked for at once; more wait in the kernel, in order."""
 QUIET = 0.001
 """Seconds without an event after which trio gets its news."""
-OLDEST = 0.004
+OLDEST = 0.1
 """Seconds after which it gets them in any case, or at once what is urgent."""
 
 _ODD = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR | select.EPOLLPRI
@@ -88,6 +88,11 @@ class EpollLoop:
                     self._epoll.modify(side.descriptor, side.wakes)
         except Exception as failure:
             self.end(session, failure)
+
+    def broke(self, side: Side) -> None:
+        """Takes note of a reset by a side, which was met elsewhere."""
+        if side.open:
+            self._note(side, End.SOURCE_RESET)
 
     def watch(self, descriptor: int, events: int, handler: Handler) -> None:
         """Has a handler called at a descriptor's events."""
@@ -219,6 +224,8 @@ class EpollLoop:
                 source.traffic.to_server += sent
             else:
                 source.traffic.to_client += sent
+            if source.traffic.still:
+                source.traffic.move()
             if sent < count:
                 self._keep(sink, buffer[sent:count])
                 return

@@ -23,7 +23,7 @@ from typing import Protocol, TypeVar
 import trio
 
 from dbambassador.events import DialEnded, SessionCrashed
-from dbambassador.forwarding.conversation import Ask, Heard, Party, Pending, answer, begin
+from dbambassador.forwarding.conversation import CHUNK, Ask, Heard, Party, Pending, answer, begin
 from dbambassador.forwarding.epoll_engine import CarriedSession, EpollEngine
 from dbambassador.forwarding.relayed import Relayed
 from dbambassador.forwarding.service import Service
@@ -40,8 +40,6 @@ T = TypeVar("T")
 PATIENCE = 0.1
 """Seconds from a client's arrival until its session becomes a task of trio's, which has deadlines, a vigil
 and somebody to tell."""
-ACCEPTS = 16
-"""Clients that are accepted in a row, before others get their turn."""
 
 _TAKING_TURNS = (None, Balance.ROUND_ROBIN, Balance.RANDOM)
 """Ways of balancing that need to know nothing of the session, nor of the others."""
@@ -103,8 +101,11 @@ class FastPath:
         self._engine = engine
         self._loop = engine.loop
         self._service = service
+        self._limit = service.limit
+        self._opaque = service.wire.opaque
         self._go_on = go_on
         self._listeners: list[socket.socket] = []
+        self._closed = False
         self._offered: Choice | None = None
         self._interrupted: Choice | None = None
         """An offer that the engine gave up by itself."""
@@ -129,7 +130,8 @@ class FastPath:
         """Has clients served by this choice, if its sessions can be ordinary ones. Its epoch is admitted."""
         assert self._offered is None
         self._interrupted = None
-        if self._engine.crash is None and self._listeners and self._ordinary(choice):
+        able = self._engine.crash is None and self._listeners and not self._closed
+        if able and self._ordinary(choice):
             self._offered = choice
             self._withdrawn = trio.Event()
             self._loop.post(partial(self._open, choice))
@@ -138,15 +140,16 @@ class FastPath:
 
     async def withdraw(self) -> None:
         """Takes the offer back. On return, every session that followed it is in the ledger."""
-        if self._offered is None and self._interrupted is None:
-            return
-        self._end_offer()
-        self._interrupted = None
-        self._loop.post(self._shut)
-        await self._engine.settle()
+        if self._offered is not None or self._interrupted is not None:
+            self._end_offer()
+            self._interrupted = None
+            self._loop.post(self._shut)
+        with trio.CancelScope(shield=True):  # whoever is next must find it withdrawn
+            await self._engine.settle()
 
     async def close(self) -> None:
         """Withdraws, for good."""
+        self._closed = True  # first: a choice may be changing at this moment
         await self.withdraw()
         for listener in self._listeners:
             listener.close()
@@ -206,22 +209,56 @@ class FastPath:
                 self._loop.unwatch(listener.fileno())
 
     def _accept(self, listener: socket.socket, _: int) -> None:
-        for _ in range(ACCEPTS):
-            try:
-                client, _ = listener.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                break
-            except OSError:  # out of descriptors, as a rule: trio meets it as well, and deals with it
-                self._stop_accepting()
-                self._loop.tell(self._troubled, urgent=True)
-                break
-            self._arrive(client)
+        # One at a time: to ask whether there is another would cost more than to be told.
+        try:
+            client, _ = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError:  # out of descriptors, as a rule: trio meets it as well, and deals with it
+            self._stop_accepting()
+            self._loop.tell(self._troubled, urgent=True)
+            return
+        client.setblocking(False)
+        full = self._limit.reached
+        self._limit.arrived += 1
+        if self._opaque and not full:
+            self._connect(client)
+        else:
+            self._arrive(client, full)
         self._set_alarm()
 
-    def _arrive(self, client: socket.socket) -> None:
-        client.setblocking(False)
-        full = self._service.limit.reached
-        self._service.limit.arrived += 1
+    def _connect(self, client: socket.socket) -> None:
+        """Begins a session of which nothing is known. Where the server is near, what the client has said is
+        passed on at once, and all bookkeeping comes after that."""
+        choice, since = self._choice, monotonic()
+        assert choice is not None
+        target = self._service.balancer.pick(choice.pool, b"")
+        server = dial.begin(target.address)
+        end = None if isinstance(server, Dialled) else dial.progress(server, target.address)
+        said: bytes | None = b""
+        rest = b""
+        if end is not None and end.outcome is Outcome.CONNECTED:
+            assert isinstance(server, socket.socket)
+            said = _said(client)
+            rest = _send_now(server, said or b"")
+        arrival = Arrival(client)
+        self._arrivals[arrival] = None
+        arrival.choice, arrival.target, arrival.server, arrival.since = choice, target, server, since
+        arrival.relayed = Relayed(self._service)
+        if isinstance(server, Dialled):
+            self._give(arrival)
+        elif end is None:
+            self._watch(arrival, server, Party.SERVER, WAKES_BLOCKED)
+        elif end.outcome is Outcome.CONNECTED:
+            arrival.dial_seconds = arrival.age
+            arrival.relayed.traffic.to_server = len(said or b"") - len(rest)
+            session = self._relay(arrival, server, Opened(to_server=rest))
+            if said is None:
+                self._loop.broke(session.client)
+        else:
+            self._give_failed(arrival, server, end)
+
+    def _arrive(self, client: socket.socket, full: bool) -> None:
         arrival = Arrival(client)
         self._arrivals[arrival] = None
         try:
@@ -267,12 +304,12 @@ class FastPath:
         if end is None:
             return False
         if end.outcome is not Outcome.CONNECTED:
-            self._unwatch(server)
-            server.close()
-            arrival.server = replace(end, seconds=arrival.age)
-            self._give(arrival)
+            self._give_failed(arrival, server, end)
             return True
         arrival.dial_seconds = arrival.age
+        if self._opaque:
+            self._relay(arrival, server, Opened())
+            return True
         if self._service.wire.resets_unopened:
             dial.reset_on_close(server, True)
         assert arrival.choice is not None
@@ -315,11 +352,13 @@ class FastPath:
             if sent < len(ask.say):
                 self._give(arrival, unsaid=ask.say[sent:])
                 return None
-        if not self._loop.watches(party.fileno()):
+        watched = self._loop.watches(party.fileno())
+        heard = None
+        if ask.party in arrival.unheard or (ask.party is Party.CLIENT and not watched):
+            heard = self._hear(arrival, party, ask)
+        if heard is None and not watched:
             self._watch(arrival, party, ask.party, WAKES)
-        elif ask.party in arrival.unheard:
-            return self._hear(arrival, party, ask)
-        return None
+        return heard
 
     def _hear(self, arrival: Arrival, party: socket.socket, ask: Ask) -> Heard | None:
         arrival.unheard.discard(ask.party)
@@ -364,13 +403,18 @@ class FastPath:
             if heard is not None:
                 self._begin(arrival, server, answer(arrival.opening, heard))
 
-    def _relay(self, arrival: Arrival, server: socket.socket, opened: Opened) -> None:
+    def _relay(self, arrival: Arrival, server: socket.socket, opened: Opened) -> Session:
+        """The session is open. What either side waits for goes first, and everything else after that."""
+        relayed, client = arrival.relayed, arrival.client
+        to_client = _send_now(client, opened.to_client)
+        to_server = _send_now(server, opened.to_server)
+        relayed.traffic.to_client += len(opened.to_client) - len(to_client)
+        relayed.traffic.to_server += len(opened.to_server) - len(to_server)
         if self._service.wire.resets_unopened:
             dial.reset_on_close(server, False)
         del self._arrivals[arrival]
-        relayed = arrival.relayed
-        session = Session(relayed.link(arrival.client, server, opened), relayed.over)
-        session.send_first()
+        link = relayed.link(client, server, to_server, to_client, opened.tap)
+        session = Session(link, relayed.over)
         self._loop.adopt(session)
         carried = CarriedSession(self._loop, session)
         assert arrival.choice is not None
@@ -379,11 +423,19 @@ class FastPath:
             self._began, arrival.choice, arrival.target, arrival.dial_seconds, relayed, opened, carried
         )
         self._loop.tell(report)
+        return session
 
     def _give(self, arrival: Arrival, unsaid: bytes = b"") -> None:
         """Gives an arrival to trio. `unsaid`: what is still to be said in what it is in."""
         self._let_go(arrival)
         self._loop.tell(partial(self._take_over, arrival, unsaid), urgent=True)
+
+    def _give_failed(self, arrival: Arrival, server: socket.socket, end: Dialled) -> None:
+        """Gives an arrival to trio whose dial has failed."""
+        self._unwatch(server)
+        server.close()
+        arrival.server = replace(end, seconds=arrival.age)
+        self._give(arrival)
 
     def _fail(self, arrival: Arrival, bug: Exception) -> None:
         for side in self._let_go(arrival):
@@ -428,10 +480,11 @@ class FastPath:
         carried: CarriedSession,
     ) -> None:
         service, address = self._service, target.address
-        service.limit.taken_over += 1
-        service.limit.clients += 1
+        self._limit.clients += 1  # first: the engine's thread is never to count too few
+        self._limit.taken_over += 1
         relayed.lease(service.ledger.lease(choice.tenures[address], address, carried.cut, relayed.traffic))
         try:
+            _keep_alive(relayed.traffic.server)
             service.descriptors.sufficed()
             service.publish(DialEnded(service.database.name, address, Outcome.CONNECTED.value, seconds))
             relayed.begin(opened)
@@ -463,7 +516,7 @@ class FastPath:
         self._go_on(client, greeting, attempt)
 
     def _failed(self, bug: Exception) -> None:
-        self._service.limit.taken_over += 1
+        self._limit.taken_over += 1
         self._service.publish(SessionCrashed(self._service.database.name, repr(bug)))
 
     def _troubled(self) -> None:
@@ -480,3 +533,32 @@ class FastPath:
 
 def _left_to_say(said: Pending[T], unsaid: bytes) -> Pending[T]:
     return Pending(said.conversation, Ask(said.ask.party, unsaid, said.ask.limit))
+
+
+def _keep_alive(server: socket.socket | None) -> None:
+    """Left for now, since nobody waits for it any more."""
+    try:
+        if server is not None:
+            dial.keep_alive(server)
+    except OSError:
+        pass  # closed since
+
+
+def _send_now(sink: socket.socket, data: bytes) -> bytes:
+    """Sends what the kernel takes. Returns: the rest; the engine finds out for itself who is gone."""
+    if not data:
+        return b""
+    try:
+        return data[sink.send(data) :]
+    except OSError:
+        return data
+
+
+def _said(client: socket.socket) -> bytes | None:
+    """What a client has said by now; None: it has broken, which the kernel tells once."""
+    try:
+        return client.recv(CHUNK)
+    except BlockingIOError:
+        return b""
+    except OSError:
+        return None

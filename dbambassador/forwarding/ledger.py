@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
+from functools import partial
 
 import trio
 
@@ -26,6 +27,10 @@ class Stage(Enum):
     RELAYING = "relaying"
 
 
+def _nothing() -> None:
+    pass
+
+
 class Lease:
     """One session's place in the ledger."""
 
@@ -40,6 +45,7 @@ class Lease:
         "stage",
         "stage_since",
         "traffic",
+        "watch",
     )
 
     def __init__(
@@ -57,6 +63,8 @@ class Lease:
         self.fate = How.CUT.value
         """How the session ended, if it was cut."""
         self.traffic = traffic
+        self.watch: object = None
+        """What the vigil notes about the session."""
 
     def enter(self, stage: Stage) -> None:
         self.stage = stage
@@ -80,6 +88,12 @@ class Lease:
         self.address, self.epoch = address, epoch
         self._ledger.count(address, +1)
 
+    def let_go(self) -> None:
+        """Lets go of what it knows, and what knows it: an ended session is not to wait for the garbage
+        collector."""
+        self._cut = _nothing
+        self.traffic.on_move = None
+
     def release(self) -> None:
         """The session is over. No-op if it was before."""
         self._ledger.remove(self)
@@ -96,6 +110,7 @@ class Ledger:
         self._leases: set[Lease] = set()
         self._counts: Counter[Address] = Counter()
         self._keys: dict[bytes, Lease] = {}
+        self._moved: deque[Lease] = deque()
         self._admitted = 0
         self._changed = trio.Event()
 
@@ -106,6 +121,18 @@ class Ledger:
         """A snapshot of the leases."""
         return iter(tuple(self._leases))
 
+    def __contains__(self, lease: object) -> bool:
+        return lease in self._leases
+
+    def moved(self) -> list[Lease]:
+        """The sessions that are new, or of which something passed since this was asked for the last time."""
+        moved = []
+        while self._moved:
+            lease = self._moved.popleft()
+            lease.traffic.still = True
+            moved.append(lease)
+        return moved
+
     def sessions(self, address: Address) -> int:
         """How many sessions the address has, those that begin included."""
         return self._counts[address]
@@ -115,6 +142,8 @@ class Ledger:
     ) -> Lease:
         """A place for one session, until it is released. `cut` has the session end soon."""
         lease = Lease(self, epoch, address, cut, traffic or Traffic())
+        lease.traffic.on_move = partial(self._moved.append, lease)
+        lease.traffic.move()
         self._leases.add(lease)
         self.count(address, +1)
         if len(self._leases) == 1:
@@ -126,6 +155,7 @@ class Ledger:
         if lease not in self._leases:
             return
         self._leases.discard(lease)
+        lease.let_go()
         self.count(lease.address, -1)
         if lease.key is not None and self._keys.get(lease.key) is lease:
             self._keys.pop(lease.key, None)

@@ -33,6 +33,7 @@ _CHALLENGE_RESPONSE = frozenset({"mysql_native_password", "client_ed25519"})
 class MysqlWire:
     """Reads the greeting before the session is handed over: a dead server is found out in time."""
 
+    opaque = False
     resets_unopened = True
 
     def hello(self) -> Greeting:

@@ -35,6 +35,7 @@ _SQLSTATES = {Refusal.TOO_MANY: TOO_MANY_CONNECTIONS, Refusal.NO_DESCRIPTORS: TO
 class PostgresqlWire:
     """Replaces the welcome of a server in the wrong role by an error: the client has seen none of it yet."""
 
+    opaque = False
     resets_unopened = False
 
     def hello(self) -> Greeting:

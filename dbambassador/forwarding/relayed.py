@@ -7,7 +7,7 @@ from socket import socket
 import trio
 
 from dbambassador.events import SessionCrashed, SessionEnded, SessionOpened
-from dbambassador.forwarding.engine import Carried, How, Link, Traffic
+from dbambassador.forwarding.engine import Carried, How, Link, Tap, Traffic
 from dbambassador.forwarding.ledger import Lease
 from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.wire import Opened, Seen
@@ -26,17 +26,11 @@ class Relayed:
         self._started = 0.0
         self.traffic = Traffic()
 
-    def link(self, client: socket, server: socket, opened: Opened) -> Link:
-        """What an engine is to carry. In any thread."""
-        return Link(
-            client,
-            server,
-            opened.to_server,
-            opened.to_client,
-            opened.tap,
-            self.traffic,
-            on_server_end=self._server_ended,
-        )
+    def link(
+        self, client: socket, server: socket, to_server: bytes, to_client: bytes, tap: Tap | None
+    ) -> Link:
+        """What an engine is to carry; see `Link`. In any thread."""
+        return Link(client, server, to_server, to_client, tap, self.traffic, self._server_ended)
 
     def lease(self, lease: Lease) -> None:
         """Takes the session's lease, before anything is told of it."""

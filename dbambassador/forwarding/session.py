@@ -240,7 +240,8 @@ class Session:
     def _relay(self, opened: Opened, relayed: Relayed, server: SocketType) -> None:
         """Hands the session over. Nothing here waits: from now on it is the engine that closes."""
         relayed.begin(opened)
-        link = relayed.link(detached(self._client.socket), detached(server), opened)
+        client = detached(self._client.socket)
+        link = relayed.link(client, detached(server), opened.to_server, opened.to_client, opened.tap)
         relayed.carried(self._service.engine.carry(link, relayed.over))
         self.handed_over = True
 

@@ -58,6 +58,8 @@ class Side:
             self.traffic.to_server += sent
         else:
             self.traffic.to_client += sent
+        if self.traffic.still:
+            self.traffic.move()
 
     @property
     def wakes(self) -> int:
@@ -136,3 +138,5 @@ class Session:
             if not self.endings.orderly:
                 side.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             side.socket.close()
+        # Not left to the garbage collector, which would come late and stop everybody.
+        del self.client.other, self.client.session, self.server.other, self.server.session

@@ -174,3 +174,5 @@ class _Session:
             self._traffic.to_server += sent
         else:
             self._traffic.to_client += sent
+        if self._traffic.still:
+            self._traffic.move()

@@ -1,8 +1,8 @@
-"""A look at all sessions four times a second: for what no read or write would ever tell.
+"""A look at the sessions four times a second: for what no read or write would ever tell.
 
 A host that was cut off sends no error. Its kernel no longer acknowledges what sessions send, and that is seen
 here within a second, instead of after the fifteen minutes that TCP would go on trying. One look for all costs
-a session nothing: no timer and no task of its own.
+a session nothing: no timer and no task of its own, and none of the look where nothing passes.
 """
 
 from __future__ import annotations
@@ -38,22 +38,19 @@ MOST_LOOKED_AT = 256
 
 
 @dataclass(slots=True)
-class _Asked:
-    """What a session said and heard, when last looked at."""
+class Watch:
+    """What was seen of a session at the last looks."""
 
     sent: int = 0
     heard: int = 0
-    since: float | None = None
+    waits_since: float | None = None
     """Since when it waits for an answer; None: it does not, or its wait was told of."""
-
-
-@dataclass(slots=True)
-class _Watched:
-    """A session with data under way."""
-
-    sent: int
-    acknowledged: int
-    since: float | None = None
+    opening_seen: bool = False
+    """Its wait for the server's first word is noted."""
+    looked_at: int = -1
+    """What it had sent when its kernel was last asked; at first, it was not."""
+    acknowledged: int = 0
+    under_way_since: float | None = None
     """When that number of acknowledged bytes was first seen with more under way; None: nothing is."""
     retransmits: int = 0
     """At the last look."""
@@ -67,8 +64,9 @@ class Vigil:
     def __init__(self, ledger: Ledger, judge: Judge) -> None:
         self._ledger = ledger
         self._judge = judge
-        self._watched: dict[Lease, _Watched] = {}
-        self._asked: dict[Lease, _Asked] = {}
+        self._watched: set[Lease] = set()
+        """Sessions that something may become of although nothing passes; all others are told of by the ledger
+        when something does."""
         self._spoke: dict[Address, float] = {}
         """When a server last said something to any session."""
         self._heard: dict[Address, float] = {}
@@ -83,27 +81,27 @@ class Vigil:
             await trio.sleep(PERIOD)
 
     def look(self, now: float) -> None:
-        """One look at all sessions; `now` is on trio's clock."""
+        """One look at all sessions of which there is something to see; `now` is on trio's clock."""
         self._told = {address: at for address, at in self._told.items() if now < at + STALL}
-        leases = set(self._ledger)
         self._heard = {address: at for address, at in self._heard.items() if self._ledger.sessions(address)}
         self._spoke = {address: at for address, at in self._spoke.items() if self._ledger.sessions(address)}
-        for gone in self._watched.keys() - leases:
-            del self._watched[gone]
-        for gone in self._asked.keys() - leases:
-            del self._asked[gone]
+        self._watched.update(self._ledger.moved())
+        leases = [lease for lease in self._watched if lease in self._ledger]
         waiting = [
-            lease
+            (lease, watch)
             for lease in leases
-            if (self._opens if lease.stage is not Stage.RELAYING else self._waits)(lease, now)
+            if (self._opens if lease.stage is not Stage.RELAYING else self._waits)(
+                lease, watch := _watch_of(lease), now
+            )
         ]
-        for lease in waiting:
-            self._look_at_silence(lease, now)
-        active = [lease for lease in leases if lease.stage is Stage.RELAYING and self._is_active(lease)]
+        for lease, watch in waiting:
+            self._look_at_silence(lease, watch, now)
+        active = [lease for lease in leases if _is_active(lease)]
         for lease in random.sample(active, min(len(active), MOST_LOOKED_AT)):
-            self._look_at_delivery(lease, now)
+            self._look_at_delivery(lease, _watch_of(lease), now)
+        self._watched = {lease for lease in leases if _stays(lease)}
 
-    def _opens(self, lease: Lease, now: float) -> bool:
+    def _opens(self, lease: Lease, watch: Watch, now: float) -> bool:
         """Looks at a session that is being opened; true if it waits for the server's first word."""
         if lease.client is not None and has_left(lease.client.socket):
             lease.cut(LEFT)
@@ -112,67 +110,57 @@ class Vigil:
             if self._judge.answered_since(lease.address, lease.stage_since):
                 lease.cut()  # it answers others: the session's next attempt begins at once
         elif lease.stage is Stage.OPENING:
-            if lease not in self._asked:
-                self._asked[lease] = _Asked(since=lease.stage_since)
+            if not watch.opening_seen:
+                watch.opening_seen, watch.waits_since = True, lease.stage_since
             return True
         return False
 
-    def _waits(self, lease: Lease, now: float) -> bool:
+    def _waits(self, lease: Lease, watch: Watch, now: float) -> bool:
         """Notes what a session said and heard; true if it waits for an answer."""
-        asked, traffic = self._asked.get(lease), lease.traffic
-        if asked is None:
-            asked = self._asked[lease] = _Asked()
-        if traffic.to_client != asked.heard:
-            asked.heard, asked.since = traffic.to_client, None
+        traffic = lease.traffic
+        if traffic.to_client != watch.heard:
+            watch.heard, watch.waits_since = traffic.to_client, None
             self._spoke[lease.address] = now
-        if traffic.to_server != asked.sent:
-            asked.sent, asked.since = traffic.to_server, now
-        return asked.since is not None
+        if traffic.to_server != watch.sent:
+            watch.sent, watch.waits_since = traffic.to_server, now
+        return watch.waits_since is not None
 
-    def _look_at_silence(self, lease: Lease, now: float) -> None:
-        asked = self._asked[lease]
-        if asked.since is None or now < max(asked.since, self._spoke.get(lease.address, 0.0)) + SLOW_ANSWER:
+    def _look_at_silence(self, lease: Lease, watch: Watch, now: float) -> None:
+        since = watch.waits_since
+        if since is None or now < max(since, self._spoke.get(lease.address, 0.0)) + SLOW_ANSWER:
             return
-        asked.since = None
+        watch.waits_since = None
         self._judge.observe(Evidence(lease.address, Signal.HESITATED, "slow to answer a session"))
 
-    def _is_active(self, lease: Lease) -> bool:
-        """Whether the session sent something since it was last seen without anything under way."""
-        watched = self._watched.get(lease)
-        return watched is None or watched.sent != lease.traffic.to_server or watched.since is not None
-
-    def _look_at_delivery(self, lease: Lease, now: float) -> None:
+    def _look_at_delivery(self, lease: Lease, watch: Watch, now: float) -> None:
         server = lease.traffic.server
         state = delivery(server) if server is not None else None
         if state is None:
             return
-        watched = self._watched.get(lease)
-        if watched is None:
-            watched = self._watched[lease] = _Watched(lease.traffic.to_server, state.acknowledged)
-        watched.sent = lease.traffic.to_server
-        heard = state.acknowledged != watched.acknowledged
+        if watch.looked_at < 0:
+            watch.acknowledged = state.acknowledged
+        watch.looked_at = lease.traffic.to_server
+        heard = state.acknowledged != watch.acknowledged
         if heard:
-            watched.acknowledged, self._heard[lease.address] = state.acknowledged, now
+            watch.acknowledged, self._heard[lease.address] = state.acknowledged, now
         if not state.unacknowledged:
-            watched.since = None
-        elif heard or watched.since is None:
-            watched.since, watched.lost_from = now, None
+            watch.under_way_since = None
+        elif heard or watch.under_way_since is None:
+            watch.under_way_since, watch.lost_from = now, None
         else:
-            self._judge_stall(lease, state, watched, watched.since, now)
-        watched.retransmits = state.retransmits
+            self._judge_stall(lease, state, watch, watch.under_way_since, now)
+        watch.retransmits = state.retransmits
 
-    def _judge_stall(
-        self, lease: Lease, state: Delivery, watched: _Watched, since: float, now: float
-    ) -> None:
+    def _judge_stall(self, lease: Lease, state: Delivery, watch: Watch, since: float, now: float) -> None:
         if min(now - since, state.silent) < STALL:
             return
         if now >= self._heard.get(lease.address, since) + STALL:
             self._stalled(lease, "its host acknowledges no data", now)
             if not self._judge.answered_since(lease.address, since):
                 return
-        if watched.lost_from is None:
-            watched.lost_from = watched.retransmits
-        enough = max(LOST_RETRANSMITS, watched.lost_from + 1)
+        if watch.lost_from is None:
+            watch.lost_from = watch.retransmits
+        enough = max(LOST_RETRANSMITS, watch.lost_from + 1)
         if now - since >= LOST_AFTER and state.retransmits >= enough:
             lease.cut("stalled")
 
@@ -181,3 +169,21 @@ class Vigil:
         if lease.address not in self._told:
             self._told[lease.address] = now
             self._judge.observe(Evidence(lease.address, Signal.STALLED, detail))
+
+
+def _watch_of(lease: Lease) -> Watch:
+    if not isinstance(lease.watch, Watch):
+        lease.watch = Watch()
+    return lease.watch
+
+
+def _is_active(lease: Lease) -> bool:
+    """Whether a session sent something since it was last seen without anything under way."""
+    watch = _watch_of(lease)
+    active = watch.looked_at != lease.traffic.to_server or watch.under_way_since is not None
+    return active and lease.stage is Stage.RELAYING
+
+
+def _stays(lease: Lease) -> bool:
+    """Whether there may be something to see of a session at the next look, even if nothing passes."""
+    return lease.stage is not Stage.RELAYING or _watch_of(lease).waits_since is not None or _is_active(lease)

@@ -100,6 +100,8 @@ Opening = Conversation[Opened | NotOpened | Cancel | Left | Denied]
 class Wire(Protocol):
     """One protocol's part in a session. Pure: conversations say what is to be sent and heard."""
 
+    opaque: bool
+    """Nothing is known of what is said: a session is open once it is connected."""
     resets_unopened: bool
     """A server that has not opened the session is left with a reset: see `dial.reset_on_close`."""
 
@@ -124,6 +126,7 @@ class Wire(Protocol):
 class TcpWire:
     """Bytes of which nothing is known: a refused client is closed, which is all that can be said."""
 
+    opaque = True
     resets_unopened = False
 
     def hello(self) -> Greeting:

@@ -40,6 +40,7 @@ class Outcome(Enum):
     """No descriptor or local port left: says nothing about the address."""
 
 
+_NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
 _LOCAL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN}
 _OUTCOMES = {
     errno.ECONNREFUSED: Outcome.REFUSED,
@@ -59,22 +60,27 @@ class Dialled:
     seconds: float = 0.0
 
 
+_CONNECTED = Dialled(Outcome.CONNECTED)
+
+
 def begin(address: Address) -> socket.socket | Dialled:
     """Begins to connect, and does not wait: `progress` tells how it goes, whenever the socket is writable.
 
-    Resource handling: the socket, which does not block, is the caller's to close.
+    Resource handling: the socket, which does not block, is the caller's to close. It has TCP_NODELAY set, and
+    no keepalive yet.
     """
     if is_own(address):
         return Dialled(Outcome.UNREACHABLE, None, "this is the ambassador's own listener")
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     connection: socket.socket | None = None
     try:
-        connection = socket.socket(family, socket.SOCK_STREAM)
-        connection.setblocking(False)
+        connection = socket.socket(family, socket.SOCK_STREAM | _NONBLOCK)
+        if not _NONBLOCK:
+            connection.setblocking(False)
         code = connection.connect_ex((address.host, address.port))
         if code not in (0, errno.EINPROGRESS):
             raise OSError(code, os.strerror(code))
-        tune(connection)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         if connection is not None:
             connection.close()
@@ -91,7 +97,7 @@ def progress(connection: socket.socket, address: Address) -> Dialled | None:
     if code == errno.EALREADY:
         return None
     if code in (0, errno.EISCONN):
-        return Dialled(Outcome.CONNECTED)
+        return _CONNECTED
     error = OSError(code, os.strerror(code))
     return Dialled(_outcome(error, address), None, describe(error))
 
@@ -127,8 +133,15 @@ async def dial(
     seconds = trio.current_time() - started
     if end is None:
         return Dialled(Outcome.TIMED_OUT, None, f"no answer in {timeout:g} s", seconds)
-    whole = trio.socket.from_stdlib_socket(connection) if end.outcome is Outcome.CONNECTED else None
-    return Dialled(end.outcome, whole, end.detail, seconds)
+    if end.outcome is not Outcome.CONNECTED:
+        await trio.lowlevel.checkpoint()  # it may have failed at once: others are to hear of it
+        return Dialled(end.outcome, None, end.detail, seconds)
+    try:
+        keep_alive(connection)
+    except OSError as error:
+        connection.close()
+        return Dialled(_outcome(error, address), None, describe(error), seconds)
+    return Dialled(Outcome.CONNECTED, trio.socket.from_stdlib_socket(connection), "", seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +223,17 @@ def tune(connection: SocketType | socket.socket) -> None:
     Raises:
       OSError: the peer is gone already.
     """
-    if connection.family == socket.AF_UNIX:
-        return
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if connection.family != socket.AF_UNIX:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        keep_alive(connection)
+
+
+def keep_alive(connection: SocketType | socket.socket) -> None:
+    """Keepalive on a TCP socket.
+
+    Raises:
+      OSError: the peer is gone already.
+    """
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_KEEPIDLE"):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)

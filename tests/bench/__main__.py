@@ -16,10 +16,11 @@ from tempfile import TemporaryDirectory
 from dbambassador.demo.installations import installations
 from dbambassador.demo.postgresql import Ground
 from dbambassador.demo.processes import temporary_directory
-from tests.bench import failover, faults, idle, reflection, throughput
+from tests.bench import comparison, endurance, failover, faults, idle, integrity, reflection
 
 BENCHMARKS = {
-    module.__name__.rpartition(".")[2]: module for module in (idle, reflection, failover, throughput, faults)
+    module.__name__.rpartition(".")[2]: module
+    for module in (idle, reflection, failover, comparison, integrity, endurance, faults)
 }
 
 
@@ -40,6 +41,8 @@ def main() -> int:
             run: Callable[[Ground, Path], dict[str, object]] = benchmark.run
             if benchmark is faults:
                 run = partial(faults.run, only=told.only)
+            elif benchmark is comparison:
+                run = partial(comparison.run, only=told.only, quick=told.quick)
             print(f"\n## {benchmark.TITLE}\n", flush=True)
             results[name] = run(ground, own)
     if told.json:
@@ -52,11 +55,20 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keeps the figures as well")
     parser.add_argument("--logs", type=Path, metavar="DIR", help="keeps the logs; a new or empty directory")
-    parser.add_argument("--only", action="append", default=[], metavar="ROW", help="rows of faults")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="PART",
+        help=f"rows of faults, or measures of comparison: {', '.join(comparison.MEASURES)}",
+    )
+    parser.add_argument("--quick", action="store_true", help="a short comparison, with HAProxy alone")
     told = parser.parse_args()
     unknown = set(told.names) - BENCHMARKS.keys()
     if unknown:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}")
+    if told.only and len(told.names) != 1:
+        parser.error("--only is for one benchmark, so name it")
     return told
 
 

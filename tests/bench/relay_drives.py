@@ -24,7 +24,7 @@ from dbambassador.forwarding import epoll_engine
 from dbambassador.forwarding.engine import Engine, Link
 from dbambassador.forwarding.epoll_engine import EpollEngine
 from dbambassador.forwarding.stream_relay import StreamRelay
-from dbambassador.transport.dial import dial, tune
+from dbambassador.transport.dial import detached, dial, tune
 from dbambassador.values import Address
 from tests.bench.relay_load import pgbench, pgbench_at_rate
 from tests.bench.relay_ways import Way, wait_listening, ways
@@ -44,14 +44,14 @@ class TrioDriven(EpollEngine):
     """The epoll loop, turned by a task of trio's whenever its epoll is readable."""
 
     def start(self) -> None:
-        self._loop._patience = lambda: 0.0  # type: ignore[method-assign]
+        self.loop._patience = lambda: 0.0  # type: ignore[method-assign]
         trio.lowlevel.spawn_system_task(self._turn_in_trio)
 
     def stop(self) -> None:
         self._stopped = True
 
     async def _turn_in_trio(self) -> None:
-        loop = self._loop
+        loop = self.loop
         while not self._stopped:
             await trio.lowlevel.wait_readable(loop._epoll.fileno())
             loop.turn()
@@ -61,7 +61,7 @@ class TrioDriven(EpollEngine):
 
 
 @contextmanager
-def engine(drive: str) -> Iterator[Engine]:
+def engine(drive: str, sessions: trio.Nursery) -> Iterator[Engine]:
     if drive == "thread":
         with epoll_engine.running() as running:
             yield running
@@ -71,7 +71,7 @@ def engine(drive: str) -> Iterator[Engine]:
         yield driven
         driven.stop()
     else:
-        yield StreamRelay()
+        yield StreamRelay(sessions)
 
 
 async def serve(drive: str, port: int, server: int, busy: bool) -> None:
@@ -83,7 +83,7 @@ async def serve(drive: str, port: int, server: int, busy: bool) -> None:
             client.socket.close()
             return
         tune(client.socket)
-        await engine.relay(Link(client, trio.SocketStream(dialled.socket)))
+        engine.carry(Link(detached(client.socket), detached(dialled.socket)), lambda how: None)
 
     async def be_busy() -> None:
         while True:
@@ -92,8 +92,8 @@ async def serve(drive: str, port: int, server: int, busy: bool) -> None:
                 pass
             await trio.sleep(IDLE)
 
-    with engine(drive) as running:
-        async with trio.open_nursery() as nursery:
+    async with trio.open_nursery() as nursery:
+        with engine(drive, nursery) as running:
             if busy:
                 nursery.start_soon(be_busy)
             await trio.serve_tcp(partial(session, running), port, host="127.0.0.1")
@@ -144,7 +144,7 @@ def _compare_load(program: Path, compared: list[Way], clients: int) -> None:
     runs = [{way.name: load(way, "-M", "prepared") for way in compared} for _ in range(ROUNDS)]
     for way in compared:
         tps = statistics.median(run[way.name].per_second for run in runs)
-        cpu = statistics.median(run[way.name].cpu_microseconds for run in runs)
+        cpu = statistics.median(run[way.name].cpu for run in runs)
         print(f"{clients} clients, {way.name}: {tps:,.0f} tps, {cpu:.1f} µs CPU", flush=True)
 
 

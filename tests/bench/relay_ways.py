@@ -3,48 +3,64 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from dbambassador.demo.ports import free_port
+from dbambassador.demo.processes import OURS as OURSELVES
 from dbambassador.demo.processes import Identity, Process, unprivileged
+from tests.bench.figures import DIRECT, OURS
+from tests.bench.figures import REFERENCE as HAPROXY
 from tests.end_to_end.setting import CHOSEN, environments
 from tests.testbed.processes import Ambassador, environ
 from tests.testbed.requirements import find
 
-OURS = "dbambassador"
-HAPROXY = "HAProxy"
+NGINX = "nginx stream"
+PGBOUNCER = "PgBouncer"
+SOCAT = "socat"
+
+NGINX_STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+
+CONNECTIONS = 6000
+"""How many each of them is told to expect at once, if there are descriptors for as many."""
+
+# One thread each, TCP_NODELAY and keepalive on both sides; buffers and the rest as they come. Documented in
+# docs/performance.md.
 
 _HAPROXY = """\
 global
   nbthread 1
-  maxconn 8000
+  maxconn {connections}
 defaults
   mode tcp
   timeout connect 3s
   timeout client 600s
   timeout server 600s
+  option clitcpka
+  option srvtcpka
 listen l
   bind 127.0.0.1:{listen}
   server a 127.0.0.1:{server}
 """
 
 _NGINX = """\
-load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+load_module {module};
 daemon off;
 worker_processes 1;
 pid {directory}/nginx.pid;
 error_log {directory}/nginx.log;
-events {{ worker_connections 16000; }}
+events {{ worker_connections {worker_connections}; }}
 stream {{
   server {{
-    listen 127.0.0.1:{listen};
+    listen 127.0.0.1:{listen} so_keepalive=on;
     proxy_pass 127.0.0.1:{server};
     proxy_timeout 600s;
+    proxy_socket_keepalive on;
     tcp_nodelay on;
   }}
 }}
@@ -52,7 +68,7 @@ stream {{
 
 _PGBOUNCER = """\
 [databases]
-* = host=127.0.0.1 port={server}
+* = host=127.0.0.1 port={server} user=postgres
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {listen}
@@ -80,39 +96,51 @@ class Way:
         """CPU time of the relay so far, that of its children included."""
         return sum(map(_cpu_seconds, _tree(self.pid))) if self.pid is not None else 0.0
 
-    def memory_kib(self, name: str = "VmRSS") -> int:
-        """Memory of the relay, by the names of /proc/PID/status."""
+    def memory_kib(self, name: str = "Rss") -> int:
+        """Memory of the relay, by the names of /proc/PID/smaps_rollup."""
         return sum(_memory(pid, name) for pid in _tree(self.pid)) if self.pid is not None else 0
 
 
 @contextmanager
-def ways(server: int, directory: Path, *, protocol: str, names: tuple[str, ...] = ()) -> Iterator[list[Way]]:
-    """Every way to a server's port that this machine has, or those of these names; ours is the last."""
-    makers: dict[str, Callable[[int, int, Path], Process | None]] = {
-        HAPROXY: _haproxy,
-        "nginx stream": _nginx,
-        "PgBouncer": _pgbouncer,
-        "socat": _socat,
+def ways(
+    server: int, directory: Path, *, protocol: str, names: Sequence[str] | None = None
+) -> Iterator[list[Way]]:
+    """The direct way to a server's port, every relay of this machine or those of these names, and ours."""
+    with ExitStack() as ending:
+        others = installed(protocol) if names is None else names
+        relays = (way(name, server, directory, protocol=protocol) for name in (*others, OURS))
+        yield [Way(DIRECT, server), *map(ending.enter_context, relays)]
+
+
+def installed(protocol: str) -> list[str]:
+    """The names of the other relays for this protocol that this machine has. The missing are told of."""
+    there = {
+        HAPROXY: find("haproxy"),
+        NGINX: find("nginx") and NGINX_STREAM.exists(),
+        PGBOUNCER: find("pgbouncer"),
+        SOCAT: find("socat"),
     }
     if protocol != "postgresql":
-        del makers["PgBouncer"]
+        del there[PGBOUNCER]
+    for name in (name for name, found in there.items() if not found):
+        print(f"({name} is not installed)")
+    return [name for name, found in there.items() if found]
+
+
+@contextmanager
+def way(name: str, server: int, directory: Path, *, protocol: str) -> Iterator[Way]:
+    """One relay, running. Raises AssertionError where it does not come up, OSError where it is missing."""
+    port = free_port()
     with ExitStack() as ending:
-        found = [Way("direct", server)]
-        for name, make in makers.items():
-            port = free_port()
-            if names and name not in names:
-                continue
-            process = make(port, server, directory)
-            if process is None:
-                print(f"({name} is not installed)")
-                continue
-            ending.callback(process.end)
-            wait_listening(port, process)
-            found.append(Way(name, port, process.pid))
-        port = free_port()
-        running = ambassador(directory, protocol, port, server)
-        ending.callback(running.process.end)
-        yield [*found, Way(OURS, port, running.pid)]
+        if name == OURS:
+            running = ambassador(directory, protocol, port, server)
+            ending.callback(running.process.end)
+            yield Way(name, port, running.pid)
+            return
+        process = _MAKERS[name](port, server, directory)
+        ending.callback(process.end)
+        wait_listening(port, process)
+        yield Way(name, port, process.pid)
 
 
 def ambassador(directory: Path, protocol: str, port: int, server: int) -> Ambassador:
@@ -136,47 +164,57 @@ def wait_listening(port: int, process: Process) -> None:
             time.sleep(0.02)
 
 
-def _haproxy(port: int, server: int, directory: Path) -> Process | None:
-    return _started("haproxy", ["-f"], "haproxy.cfg", _HAPROXY, port, server, directory)
+def _haproxy(port: int, server: int, directory: Path) -> Process:
+    return _started("haproxy", ["-f"], _HAPROXY, port, server, directory)
 
 
-def _nginx(port: int, server: int, directory: Path) -> Process | None:
-    if not Path("/usr/lib/nginx/modules/ngx_stream_module.so").exists():
-        return None
-    return _started("nginx", ["-c"], "nginx.conf", _NGINX, port, server, directory)
+def _nginx(port: int, server: int, directory: Path) -> Process:
+    return _started("nginx", ["-c"], _NGINX, port, server, directory)
 
 
-def _pgbouncer(port: int, server: int, directory: Path) -> Process | None:
-    return _started("pgbouncer", [], "pgbouncer.ini", _PGBOUNCER, port, server, directory, root=False)
+def _pgbouncer(port: int, server: int, directory: Path) -> Process:
+    # It refuses to run as root.
+    return _started("pgbouncer", [], _PGBOUNCER, port, server, directory, identity=unprivileged())
 
 
-def _socat(port: int, server: int, directory: Path) -> Process | None:
-    program = find("socat")
-    if program is None:
-        return None
-    listen = f"TCP4-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr,backlog=1024,nodelay"
-    to = f"TCP4:127.0.0.1:{server},nodelay"
-    return Process([program, listen, to], directory / "socat.log", environ=environ())
+def _socat(port: int, server: int, directory: Path) -> Process:
+    listen = f"TCP4-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr,backlog=1024,nodelay,keepalive"
+    to = f"TCP4:127.0.0.1:{server},nodelay,keepalive"
+    return Process([find("socat") or "socat", listen, to], directory / f"{port}.log", environ=environ())
+
+
+_MAKERS: Mapping[str, Callable[[int, int, Path], Process]] = {
+    HAPROXY: _haproxy,
+    NGINX: _nginx,
+    PGBOUNCER: _pgbouncer,
+    SOCAT: _socat,
+}
 
 
 def _started(
     command: str,
-    flags: list[str],
-    name: str,
+    flags: Sequence[str],
     template: str,
     port: int,
     server: int,
     directory: Path,
     *,
-    root: bool = True,
-) -> Process | None:
-    program = find(command)
-    if program is None:
-        return None
-    configuration = directory / f"{port}-{name}"
-    configuration.write_text(template.format(listen=port, server=server, directory=directory))
+    identity: Identity = OURSELVES,
+) -> Process:
+    connections = min(CONNECTIONS, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 100) // 2)
+    configuration = directory / f"{port}-{command}"
+    configuration.write_text(
+        template.format(
+            listen=port,
+            server=server,
+            directory=directory,
+            module=NGINX_STREAM,
+            connections=connections,
+            worker_connections=2 * connections + 50,
+        )
+    )
+    program = find(command) or command
     log = directory / f"{port}.log"
-    identity = Identity() if root else unprivileged()
     return Process([program, *flags, configuration], log, environ=environ(), identity=identity)
 
 
@@ -195,16 +233,18 @@ def _tree(pid: int | None) -> list[int]:
 
 def _cpu_seconds(pid: int) -> float:
     try:
+        # clock_getcpuclockid(3) makes the clock of a process so, which counts nanoseconds.
+        own = time.clock_gettime((~pid << 3) | 2)
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0
-    # proc(5): utime, stime, and those of children that were waited for.
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    # proc(5), cutime and cstime: of children that ended and were waited for.
+    return own + sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def _memory(pid: int, name: str) -> int:
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)

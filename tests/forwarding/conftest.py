@@ -9,6 +9,8 @@ import pytest
 from dbambassador.forwarding.engine import Engine
 from tests.forwarding.relaying import ENGINES, PAIRS, MakePair
 
+pytest.register_assert_rewrite("tests.forwarding.scene")
+
 
 @pytest.fixture(params=ENGINES)
 async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:

@@ -23,7 +23,7 @@ from dbambassador.forwarding.fast_path import FastPath
 from dbambassador.forwarding.hold import Hold
 from dbambassador.forwarding.ledger import Ledger
 from dbambassador.forwarding.limit import Limit
-from dbambassador.forwarding.listeners import Acceptor
+from dbambassador.forwarding.listeners import Acceptor, close_listeners, open_listeners
 from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.wire import Wire
 from dbambassador.health.evidence import Evidence, Role
@@ -34,6 +34,7 @@ from dbambassador.protocols.postgresql import startup_message
 from dbambassador.settings.schema import (
     Database,
     HostEndpoint,
+    Listen,
     Protocol,
     TargetSessionAttrs,
     TcpListen,
@@ -56,6 +57,7 @@ DATABASE = Database(
     listen=(TcpListen("127.0.0.1", 5432),),
     endpoints=(HostEndpoint("db.test", 5432),),
 )
+ANY_PORT = TcpListen("127.0.0.1", 0)
 WRITER = replace(DATABASE, target_session_attrs=TargetSessionAttrs.READ_WRITE)
 
 Conversation = Callable[[trio.SocketStream], Awaitable[None]]
@@ -153,11 +155,12 @@ class Scene:
             self._evicted.publish(version)
             await self.choices.newer(version)
 
-    async def close(self) -> None:
+    async def close(self, sessions: trio.Nursery) -> None:
         """Accepts nobody any more, and ends all sessions."""
+        self.nursery.cancel_scope.cancel()
         if self.fast_path is not None:
             await self.fast_path.close()
-        self.nursery.cancel_scope.cancel()
+        sessions.cancel_scope.cancel()
         self.ledger.cut_all()
         await self.ledger.idle()
 
@@ -219,29 +222,31 @@ async def scene(
     *,
     limit: int = 0,
     database: Database = DATABASE,
-    listener: trio.SocketListener | None = None,
+    listen: Listen = ANY_PORT,
 ) -> AsyncIterator[Scene]:
-    """One database's sessions with an engine of this kind. The listener, if one is given, is the caller's to
-    close."""
+    """One database's sessions with an engine of this kind."""
     before = descriptors()
     with trio.fail_after(30):
         async with ENGINES[kind]() as engine, trio.open_nursery() as sessions, trio.open_nursery() as nursery:
             stage = Scene(nursery, engine, wire, limit, database)
-            await stage.listen(listener or await stage._listener(), sessions)
+            listeners = await open_listeners(replace(database, listen=(listen,)), stage.events.append)
+            await stage.listen(listeners[0], sessions)
             trio.lowlevel.add_instrument(stage.tasks)
             try:
                 yield stage
             finally:
                 trio.lowlevel.remove_instrument(stage.tasks)
                 with trio.move_on_after(5, shield=True):
-                    await stage.close()
-                sessions.cancel_scope.cancel()
+                    await stage.close(sessions)
+                close_listeners(listeners)
                 for each in stage.opened:
                     each.socket.close()
     assert not [event for event in stage.events if isinstance(event, SessionCrashed)]
     assert len(stage.ledger) == stage.limit.clients == 0
     assert stage.limit.arrived == stage.limit.taken_over
     assert descriptors() == before
+    if isinstance(engine, EpollEngine) and engine.crash is None:
+        assert not engine.loop._handlers
 
 
 def descriptors() -> list[str]:

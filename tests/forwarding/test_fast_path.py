@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import pytest
 import trio
@@ -31,6 +31,7 @@ from dbambassador.events import (
     SessionOpened,
 )
 from dbambassador.forwarding import fast_path
+from dbambassador.forwarding.epoll_engine import EpollEngine
 from dbambassador.forwarding.fast_path import PATIENCE
 from dbambassador.forwarding.ledger import Stage
 from dbambassador.forwarding.mysql_wire import MysqlWire
@@ -41,9 +42,8 @@ from dbambassador.health.evidence import Evidence, Role, Signal
 from dbambassador.health.judge import Judge
 from dbambassador.protocols.mysql import packet
 from dbambassador.protocols.postgresql import error_response
-from dbambassador.settings.schema import Balance, TargetSessionAttrs
+from dbambassador.settings.schema import Balance, TargetSessionAttrs, UnixListen
 from dbambassador.transport import dial
-from dbambassador.transport.listen import listen_unix, remove_unix
 from dbambassador.values import Address, Target
 from tests.choices import serving
 from tests.forwarding import scene as scenes
@@ -97,6 +97,22 @@ async def echo(stream: trio.SocketStream) -> None:
         await stream.send_all(data)
 
 
+@contextmanager
+def held_up(stage: Scene) -> Iterator[None]:
+    """Within it, the engine's thread does nothing."""
+    assert isinstance(stage.engine, EpollEngine)
+    go_on = threading.Event()
+
+    def wait() -> None:
+        go_on.wait(10)
+
+    stage.engine.loop.post(wait)
+    try:
+        yield
+    finally:
+        go_on.set()
+
+
 # Ordinary sessions
 
 SPOKEN: dict[str, tuple[Wire, Conversation, bytes, bytes]] = {
@@ -132,6 +148,62 @@ async def test_an_ordinary_session_needs_no_task(protocol: str) -> None:
         assert {(each.address, each.signal) for each in stage.evidence} == {(server.address, Signal.SERVED)}
 
 
+@pytest.mark.parametrize("protocol", SPOKEN)
+async def test_an_ordinary_session_ends_in_order(protocol: str) -> None:
+    wire, _, said, heard = SPOKEN[protocol]
+    ends: list[str] = []
+
+    async def serve(stream: trio.SocketStream) -> None:
+        await exactly(stream, len(said))
+        await stream.send_all(heard)
+        try:
+            ends.append("data" if await stream.receive_some(1) else "closed")
+        except trio.BrokenResourceError:
+            ends.append("reset")
+
+    async with scene(wire) as stage:
+        await stage.choose(await stage.server(serve))
+        client = await stage.connect()
+        await client.send_all(said)
+        await exactly(client, len(heard))
+        await client.aclose()
+        await until(lambda: ends)
+        assert ends == ["closed"]
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "mysql"])
+async def test_a_client_that_broke_before_it_was_accepted_breaks_its_session(protocol: str) -> None:
+    wire, _, _, _ = SPOKEN[protocol]
+    ends: list[str] = []
+
+    async def serve(stream: trio.SocketStream) -> None:
+        if protocol == "mysql":
+            await stream.send_all(GREETING)
+        try:
+            ends.append("data" if await stream.receive_some(1) else "closed")
+        except trio.BrokenResourceError:
+            ends.append("reset")
+
+    async with scene(wire) as stage:
+        await stage.choose(await stage.server(serve))
+        with held_up(stage):
+            reset(await stage.connect())
+        await until(lambda: ends)
+        assert ends == ["reset"]
+        await until(lambda: told(stage, SessionEnded))
+        assert [event.how for event in told(stage, SessionEnded)] == ["client reset"]
+
+
+async def test_clients_that_came_together_are_all_accepted() -> None:
+    async with scene(MysqlWire()) as stage:
+        await stage.choose(await stage.server(greet))
+        with held_up(stage):
+            clients = [await stage.connect() for _ in range(40)]
+        for client in clients:
+            assert await exactly(client, len(GREETING)) == GREETING
+        assert stage.tasks.spawned == 0
+
+
 @pytest.mark.parametrize("requests", [[SSL_REQUEST], [GSSENC_REQUEST, SSL_REQUEST]])
 async def test_declined_encryption_is_ordinary(requests: list[bytes]) -> None:
     async with scene(PostgresqlWire()) as stage:
@@ -140,6 +212,22 @@ async def test_declined_encryption_is_ordinary(requests: list[bytes]) -> None:
         for request in requests:
             await client.send_all(request)
             assert await exactly(client, 1) == b"N"
+        await client.send_all(STARTUP)
+        assert await exactly(client, len(WELCOME)) == WELCOME
+        assert stage.tasks.spawned == 0
+
+
+async def test_what_a_server_said_ahead_is_heard_in_its_turn() -> None:
+    async def say_it_all(stream: trio.SocketStream) -> None:
+        await exactly(stream, 8)
+        await stream.send_all(b"N" + WELCOME)
+        await until_closed(stream)
+
+    async with scene(PostgresqlWire()) as stage:
+        await stage.choose(await stage.server(say_it_all))
+        client = await stage.connect()
+        await client.send_all(SSL_REQUEST)
+        assert await exactly(client, 1) == b"N"
         await client.send_all(STARTUP)
         assert await exactly(client, len(WELCOME)) == WELCOME
         assert stage.tasks.spawned == 0
@@ -164,28 +252,32 @@ async def test_encryption_is_ordinary_and_its_role_hidden() -> None:
 
 
 async def test_clients_of_a_unix_socket_as_well(tmp_path: Path) -> None:
-    path = str(tmp_path / "socket")
-    async with await listen_unix(path) as listener, scene(MysqlWire(), listener=listener) as stage:
+    path = tmp_path / "socket"
+    async with scene(MysqlWire(), listen=UnixListen(str(path))) as stage:
         await stage.choose(await stage.server(greet))
         for _ in range(3):
             client = await stage.connect()
             assert await exactly(client, len(GREETING)) == GREETING
         assert stage.tasks.spawned == 0
-    remove_unix(path)
+    assert not path.exists()
 
 
-async def test_both_legs_are_tuned() -> None:
-    async with scene(PostgresqlWire()) as stage:
-        await stage.choose(await stage.server(welcome_in_clear))
+@pytest.mark.parametrize("protocol", SPOKEN)
+async def test_both_legs_are_tuned(protocol: str) -> None:
+    wire, conversation, said, heard = SPOKEN[protocol]
+    async with scene(wire) as stage:
+        await stage.choose(await stage.server(conversation))
         client = await stage.connect()
-        await client.send_all(STARTUP)
-        await exactly(client, len(WELCOME))
-        engine = stage.service.engine
-        sides = list(engine.loop._sides.values())  # type: ignore[attr-defined]
+        await client.send_all(said)
+        await exactly(client, len(heard))
+        await until(lambda: len(stage.ledger))
+        assert isinstance(stage.engine, EpollEngine)
+        sides = list(stage.engine.loop._sides.values())
         assert len(sides) == 2
         for side in sides:
             assert side.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             assert side.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert not any(side.socket.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8))
 
 
 @pytest.mark.parametrize("together", [False, True])
@@ -465,6 +557,24 @@ async def test_the_limit_holds_in_a_rush() -> None:
         assert most <= limit
 
 
+async def test_on_its_way_to_trio_a_client_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    reached: list[bool] = []
+    async with scene(MysqlWire(), limit=1) as stage:
+        await stage.choose(await stage.server(stay_silent))
+        path = stage.fast_path
+        assert path is not None
+        go_on = path._go_on
+
+        def note(*client: Any) -> None:
+            go_on(*client)
+            reached.append(stage.limit.reached)
+
+        monkeypatch.setattr(path, "_go_on", note)
+        await stage.connect()
+        await until(lambda: stage.tasks.spawned)
+        assert reached == [True]
+
+
 @contextmanager
 def few_descriptors(left: int) -> Iterator[None]:
     """Within it, this process can open only so many more."""
@@ -694,28 +804,27 @@ async def test_without_an_offer_trio_accepts_and_with_one_it_does_not() -> None:
             assert stage.tasks.spawned == number
 
 
-async def test_closing_while_a_withdrawal_is_under_way_waits_for_it() -> None:
+async def test_closing_while_a_choice_changes_is_for_good() -> None:
+    """As when the ambassador is told to end in the middle of a failover."""
     async with scene(MysqlWire()) as stage:
         await stage.choose(await stage.server(greet))
-        held_up = threading.Event()
-
-        def hold_up() -> None:
-            held_up.wait(5)
-
         path, engine = stage.fast_path, stage.engine
         assert path is not None
-        engine.loop.post(hold_up)  # type: ignore[attr-defined]
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(path.withdraw)
+        assert isinstance(engine, EpollEngine)
+
+        async def change() -> None:
+            await path.withdraw()
+            path.offer(stage.choices.value)
+
+        async with trio.open_nursery() as nursery:
+            with held_up(stage):
+                nursery.start_soon(change)
                 await wait_all_tasks_blocked()
                 nursery.start_soon(path.close)
                 await wait_all_tasks_blocked()
-                held_up.set()
-        finally:
-            held_up.set()
-        await engine.settle()  # type: ignore[attr-defined]
-        assert engine.crash is None  # type: ignore[attr-defined]
+        await engine.settle()
+        assert engine.crash is None
+        assert not engine.loop._handlers
 
 
 # Old choices
@@ -803,9 +912,9 @@ async def test_a_crash_of_the_engine_closes_its_clients_and_those_to_come(
         relayed, waiting = await stage.connect(), await stage.connect()
         await relayed.send_all(STARTUP)
         await exactly(relayed, len(WELCOME))
-        engine = stage.service.engine
-        monkeypatch.setattr(engine.loop, "_obey", lambda: 1 // 0)  # type: ignore[attr-defined]
-        engine.silence()
+        assert isinstance(stage.engine, EpollEngine)
+        monkeypatch.setattr(stage.engine.loop, "_obey", lambda: 1 // 0)
+        stage.engine.silence()
         assert await until_closed(relayed) == b""
         await waiting.send_all(STARTUP)
         assert await until_closed(waiting) in (b"", WELCOME)

@@ -171,3 +171,17 @@ async def test_the_first_session_is_waited_for() -> None:
             await wait_all_tasks_blocked()
             assert nursery.child_tasks
             Held(ledger, 1, A)
+
+
+async def test_the_ledger_tells_of_sessions_that_are_new_or_move() -> None:
+    ledger = Ledger()
+    with Held(ledger, 1, A) as one, Held(ledger, 1, B) as other:
+        assert {*ledger.moved()} == {one.lease, other.lease}
+        assert ledger.moved() == []
+        for _ in range(3):
+            if other.lease.traffic.still:
+                other.lease.traffic.move()
+        assert ledger.moved() == [other.lease]
+        assert ledger.moved() == []
+        assert one.lease in ledger
+    assert one.lease not in ledger

@@ -12,7 +12,15 @@ import trio
 
 from dbambassador.forwarding import vigil as module
 from dbambassador.forwarding.ledger import LEFT, Lease, Ledger, Stage
-from dbambassador.forwarding.vigil import LOST_AFTER, LOST_RETRANSMITS, SLOW_ANSWER, SLOW_DIAL, STALL, Vigil
+from dbambassador.forwarding.vigil import (
+    LOST_AFTER,
+    LOST_RETRANSMITS,
+    SLOW_ANSWER,
+    SLOW_DIAL,
+    STALL,
+    Vigil,
+    Watch,
+)
 from dbambassador.health.evidence import Evidence, Signal
 from dbambassador.health.judge import Judge
 from dbambassador.transport.tcp_info import Delivery
@@ -90,6 +98,7 @@ async def test_an_idle_session_and_one_that_is_heard_are_well(scene: Scene) -> N
             scene.say(idle, False, 100, 1000.0 + second)  # nothing under way, for hours
             scene.say(busy, True, 100 + second, 0.1)
             busy.traffic.to_server += 1
+            busy.traffic.move()
             scene.say(waiting, True, 100, 0.2)  # a client that does not read: its kernel still answers
             scene.pass_by(0.5)
         assert scene.seen == []
@@ -100,6 +109,7 @@ async def test_the_first_data_after_a_long_rest_are_no_stall(scene: Scene) -> No
         scene.say(lease, False, 100, 3600.0)
         scene.pass_by(0)
         lease.traffic.to_server = 10
+        lease.traffic.move()
         scene.say(lease, True, 100, 3600.0)
         scene.pass_by(0.25)
         scene.say(lease, False, 110, 0.1)
@@ -168,9 +178,39 @@ async def test_every_active_session_is_looked_at_in_time(
         for turn in range(60):
             for lease in leases:
                 lease.traffic.to_server += 1
+                lease.traffic.move()
                 scene.say(lease, True, 100 + turn, 0.0)
             scene.pass_by(0.25)
-        assert scene.vigil._watched.keys() == set(leases)
+        assert all(isinstance(lease.watch, Watch) and lease.watch.acknowledged > 100 for lease in leases)
+
+
+async def test_a_session_of_which_nothing_passes_is_not_looked_at(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[Lease] = []
+    look = Vigil._waits
+
+    def note(self: Vigil, lease: Lease, watch: Watch, now: float) -> bool:
+        looked_at.append(lease)
+        return look(self, lease, watch, now)
+
+    monkeypatch.setattr(Vigil, "_waits", note)
+    with session(scene) as idle, session(scene) as busy:
+        for lease in (idle, busy):
+            scene.say(lease, False, 100, 0.0)
+        scene.pass_by(0.25)
+        looked_at.clear()
+        for _ in range(4):
+            busy.traffic.to_client += 1
+            busy.traffic.move()
+            scene.pass_by(0.25)
+        assert looked_at == [busy] * 4
+        scene.pass_by(0.25)
+        assert looked_at == [busy] * 4
+        idle.traffic.to_server += 1
+        idle.traffic.move()
+        scene.pass_by(0.25)
+        assert looked_at == [busy] * 4 + [idle]
 
 
 async def test_a_slow_dial_and_a_slow_opening_are_told_of(scene: Scene) -> None:
@@ -191,16 +231,20 @@ async def test_a_session_without_an_answer_is_told_of_once_unless_its_server_spe
             scene.say(lease, False, 100, 0.0)
         scene.pass_by(0.25)
         asking.traffic.to_server = 10
+        asking.traffic.move()
         for _ in range(8):
             other.traffic.to_client += 1
+            other.traffic.move()
             scene.pass_by(0.25)
         assert scene.seen == []
         for _ in range(8):
             scene.pass_by(0.25)
         assert scene.seen == [(A, Signal.HESITATED)]
         asking.traffic.to_client = 10
+        asking.traffic.move()
         scene.pass_by(0.25)
         asking.traffic.to_server = 20
+        asking.traffic.move()
         scene.pass_by(0.25)
         scene.pass_by(SLOW_ANSWER)
         assert scene.seen == [(A, Signal.HESITATED)] * 2
