@@ -114,6 +114,8 @@ class FastPath:
         self._accepting: set[trio.CancelScope] = set()
         self._choice: Choice | None = None
         """The offer that stands, in the engine's thread."""
+        self._prepared: socket.socket | None = None
+        """For the next dial."""
         self._arrivals: dict[Arrival, None] = {}
         """In the order in which their patience ends."""
         self._alarmed = False
@@ -196,6 +198,8 @@ class FastPath:
         for listener in self._listeners:
             # Not edge-triggered: clients that are left in the queue are told of again.
             self._loop.watch(listener.fileno(), select.EPOLLIN, partial(self._accept, listener))
+        assert choice.target is not None
+        self._prepare(socket.AF_INET6 if ":" in choice.target.address.host else socket.AF_INET)
 
     def _shut(self) -> None:
         self._stop_accepting()
@@ -207,6 +211,7 @@ class FastPath:
             self._choice = None
             for listener in self._listeners:
                 self._loop.unwatch(listener.fileno())
+            self._close_prepared()
 
     def _accept(self, listener: socket.socket, _: int) -> None:
         # One at a time: to ask whether there is another would cost more than to be told.
@@ -233,7 +238,7 @@ class FastPath:
         choice, since = self._choice, monotonic()
         assert choice is not None
         target = self._service.balancer.pick(choice.pool, b"")
-        server = dial.begin(target.address)
+        server = dial.begin(target.address, self._take_prepared())
         end = None if isinstance(server, Dialled) else dial.progress(server, target.address)
         said: bytes | None = b""
         rest = b""
@@ -292,7 +297,7 @@ class FastPath:
         arrival.choice, arrival.since = choice, monotonic()
         arrival.target = self._service.balancer.pick(choice.pool, b"")
         arrival.relayed = Relayed(self._service)
-        arrival.server = server = dial.begin(arrival.target.address)
+        arrival.server = server = dial.begin(arrival.target.address, self._take_prepared())
         if isinstance(server, Dialled):
             self._give(arrival)
         elif not self._progress(arrival, server):
@@ -423,7 +428,24 @@ class FastPath:
             self._began, arrival.choice, arrival.target, arrival.dial_seconds, relayed, opened, carried
         )
         self._loop.tell(report)
+        self._prepare(server.family)  # while we wait for the server's answer
         return session
+
+    def _prepare(self, family: int) -> None:
+        if self._prepared is None and self._choice is not None:
+            try:
+                self._prepared = dial.prepare(family)
+            except OSError:
+                pass  # out of descriptors: the next dial tells
+
+    def _close_prepared(self) -> None:
+        prepared = self._take_prepared()
+        if prepared is not None:
+            prepared.close()
+
+    def _take_prepared(self) -> socket.socket | None:
+        prepared, self._prepared = self._prepared, None
+        return prepared
 
     def _give(self, arrival: Arrival, unsaid: bytes = b"") -> None:
         """Gives an arrival to trio. `unsaid`: what is still to be said in what it is in."""
@@ -484,7 +506,6 @@ class FastPath:
         self._limit.taken_over += 1
         relayed.lease(service.ledger.lease(choice.tenures[address], address, carried.cut, relayed.traffic))
         try:
-            _keep_alive(relayed.traffic.server)
             service.descriptors.sufficed()
             service.publish(DialEnded(service.database.name, address, Outcome.CONNECTED.value, seconds))
             relayed.begin(opened)
@@ -525,6 +546,7 @@ class FastPath:
             self._end_offer()
 
     def _crashed(self) -> None:
+        self._close_prepared()
         for arrival in list(self._arrivals):
             del self._arrivals[arrival]
             self._take_over(arrival, b"")
@@ -533,15 +555,6 @@ class FastPath:
 
 def _left_to_say(said: Pending[T], unsaid: bytes) -> Pending[T]:
     return Pending(said.conversation, Ask(said.ask.party, unsaid, said.ask.limit))
-
-
-def _keep_alive(server: socket.socket | None) -> None:
-    """Left for now, since nobody waits for it any more."""
-    try:
-        if server is not None:
-            dial.keep_alive(server)
-    except OSError:
-        pass  # closed since
 
 
 def _send_now(sink: socket.socket, data: bytes) -> bytes:

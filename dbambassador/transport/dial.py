@@ -63,24 +63,40 @@ class Dialled:
 _CONNECTED = Dialled(Outcome.CONNECTED)
 
 
-def begin(address: Address) -> socket.socket | Dialled:
+def prepare(family: int) -> socket.socket:
+    """A socket to dial with: it does not block, and has TCP_NODELAY and keepalive set.
+
+    Raises:
+      OSError: no descriptor is left, or the host has no such family.
+    """
+    prepared = socket.socket(family, socket.SOCK_STREAM | _NONBLOCK)
+    if not _NONBLOCK:
+        prepared.setblocking(False)
+    tune(prepared)
+    return prepared
+
+
+def begin(address: Address, prepared: socket.socket | None = None) -> socket.socket | Dialled:
     """Begins to connect, and does not wait: `progress` tells how it goes, whenever the socket is writable.
 
-    Resource handling: the socket, which does not block, is the caller's to close. It has TCP_NODELAY set, and
-    no keepalive yet.
+    Args:
+      prepared: a socket of `prepare`, to save the time; this takes it over.
+
+    Resource handling: the socket is the caller's to close.
     """
-    if is_own(address):
-        return Dialled(Outcome.UNREACHABLE, None, "this is the ambassador's own listener")
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    connection: socket.socket | None = None
+    connection = prepared
     try:
-        connection = socket.socket(family, socket.SOCK_STREAM | _NONBLOCK)
-        if not _NONBLOCK:
-            connection.setblocking(False)
+        if is_own(address):
+            raise OSError("this is the ambassador's own listener")
+        if connection is None:
+            connection = prepare(family)
+        elif connection.family != family:
+            connection.close()
+            connection = prepare(family)
         code = connection.connect_ex((address.host, address.port))
         if code not in (0, errno.EINPROGRESS):
             raise OSError(code, os.strerror(code))
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         if connection is not None:
             connection.close()
@@ -136,11 +152,6 @@ async def dial(
     if end.outcome is not Outcome.CONNECTED:
         await trio.lowlevel.checkpoint()  # it may have failed at once: others are to hear of it
         return Dialled(end.outcome, None, end.detail, seconds)
-    try:
-        keep_alive(connection)
-    except OSError as error:
-        connection.close()
-        return Dialled(_outcome(error, address), None, describe(error), seconds)
     return Dialled(Outcome.CONNECTED, trio.socket.from_stdlib_socket(connection), "", seconds)
 
 
@@ -223,17 +234,9 @@ def tune(connection: SocketType | socket.socket) -> None:
     Raises:
       OSError: the peer is gone already.
     """
-    if connection.family != socket.AF_UNIX:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        keep_alive(connection)
-
-
-def keep_alive(connection: SocketType | socket.socket) -> None:
-    """Keepalive on a TCP socket.
-
-    Raises:
-      OSError: the peer is gone already.
-    """
+    if connection.family == socket.AF_UNIX:
+        return
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_KEEPIDLE"):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)

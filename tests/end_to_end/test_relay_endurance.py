@@ -39,6 +39,8 @@ PROTOCOLS = ("tcp", "postgresql")
 
 LOOK = 0.8
 """Seconds for which a process is watched at rest."""
+PATIENCE = 0.25
+"""Seconds that an exchange of a few bytes may take beside everything else."""
 AT_REST = 0.03
 """Of a CPU. A hundred idle sessions cost 0.002; what never sleeps costs 1."""
 LONELY, OCCUPIED = 8.0, 24.0
@@ -136,9 +138,9 @@ def test_a_bulk_transfer_leaves_room_and_a_stopped_one_costs_nothing(
         _settle(running)
         after = _best_p99(others, protocol)
         assert resident_kib(running.pid) - memory < 1024
-    # The server, the relay and both clients contend for perhaps two CPUs: a few of a scheduler's time slices.
-    assert beside < 5 * before + 0.025, (before, beside)
-    assert after < 3 * before + 0.002, (before, after)
+    # Whoever had to wait for the bulk, or for the stopped client, would wait for seconds. How much slower they
+    # are is for the benchmark: here other tests contend for the same CPUs.
+    assert max(beside, after) < before + PATIENCE, (before, beside, after)
 
 
 def test_a_session_that_ends_within_the_drain_is_whole(

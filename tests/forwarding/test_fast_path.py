@@ -597,6 +597,13 @@ def few_descriptors(left: int) -> Iterator[None]:
                 os.close(filler)
 
 
+@pytest.fixture
+def nothing_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No descriptor is set aside for the next dial."""
+    monkeypatch.setattr(fast_path.FastPath, "_prepare", lambda self, family: None)
+
+
+@pytest.mark.usefixtures("nothing_prepared")
 async def test_without_descriptors_clients_wait_and_then_all_is_as_before() -> None:
     async with scene(MysqlWire()) as stage:
         await stage.choose(await stage.server(greet))
@@ -615,6 +622,21 @@ async def test_without_descriptors_clients_wait_and_then_all_is_as_before() -> N
         assert stage.tasks.spawned == spawned
 
 
+async def test_with_a_descriptor_set_aside_the_last_client_is_served() -> None:
+    async with scene(MysqlWire()) as stage:
+        await stage.choose(await stage.server(greet))
+        first = await stage.connect()  # from now on there is one
+        assert await exactly(first, len(GREETING)) == GREETING
+        await stage.engine.settle()
+        client = trio.socket.socket()
+        stream = trio.SocketStream(client)
+        stage.opened.append(stream)
+        with few_descriptors(1 + 1):  # for the test's server, too
+            await client.connect(stage.place)
+            assert await exactly(stream, len(GREETING)) == GREETING
+
+
+@pytest.mark.usefixtures("nothing_prepared")
 async def test_a_client_for_whose_server_no_descriptor_is_left_is_told() -> None:
     async with scene(MysqlWire()) as stage:
         await stage.choose(await stage.server(greet))
