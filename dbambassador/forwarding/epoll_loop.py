@@ -34,7 +34,7 @@ BURST = 8
 """Reads of one side before others get their turn: 256 KiB at most."""
 BATCH = 64
 """Events that are asked for at once; more wait in the kernel, in order."""
-QUIET = 0.001
+QUIET = 0.005
 """Seconds without an event after which trio gets its news."""
 OLDEST = 0.1
 """Seconds after which it gets them in any case, or at once what is urgent."""
@@ -196,12 +196,12 @@ class EpollLoop:
 
     def _carry(self, source: Side, odd: int) -> None:
         """Reads one side and sends to the other, until there is nothing, no space, or the turn is over."""
-        sink = source.other
-        buffer = self._buffer
+        sink, traffic = source.other, source.traffic
+        receive, send, buffer = source.receive, sink.send, self._buffer
         budget = BURST
         while True:
             try:
-                count = source.socket.recv_into(buffer)
+                count = receive(buffer)
             except BlockingIOError:
                 return
             except OSError:
@@ -214,18 +214,18 @@ class EpollLoop:
                 self._carry_tapped(source, count)
                 return
             try:
-                sent = sink.socket.send(buffer[:count])
+                sent = send(buffer[:count])
             except BlockingIOError:
                 sent = 0
             except OSError:
                 self._note(source, End.SINK_RESET)
                 return
             if source.of_client:
-                source.traffic.to_server += sent
+                traffic.to_server += sent
             else:
-                source.traffic.to_client += sent
-            if source.traffic.still:
-                source.traffic.move()
+                traffic.to_client += sent
+            if traffic.still:
+                traffic.move()
             if sent < count:
                 self._keep(sink, buffer[sent:count])
                 return
@@ -260,7 +260,7 @@ class EpollLoop:
         source = sink.other
         assert sink.rest is not None
         try:
-            sent = sink.socket.send(sink.rest)
+            sent = sink.send(sink.rest)
         except BlockingIOError:
             return
         except OSError:

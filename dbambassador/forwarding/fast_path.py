@@ -33,7 +33,7 @@ from dbambassador.forwarding.wire import Hello, Opened
 from dbambassador.settings.schema import Balance, TargetSessionAttrs
 from dbambassador.transport import dial
 from dbambassador.transport.dial import Dialled, Outcome
-from dbambassador.values import Choice, Target
+from dbambassador.values import Address, Choice, Target
 
 T = TypeVar("T")
 
@@ -199,7 +199,7 @@ class FastPath:
             # Not edge-triggered: clients that are left in the queue are told of again.
             self._loop.watch(listener.fileno(), select.EPOLLIN, partial(self._accept, listener))
         assert choice.target is not None
-        self._prepare(socket.AF_INET6 if ":" in choice.target.address.host else socket.AF_INET)
+        self._prepare(_family(choice.target.address))
 
     def _shut(self) -> None:
         self._stop_accepting()
@@ -323,7 +323,7 @@ class FastPath:
             arrival.choice,
             arrival.target.address,
             arrival.relayed.witness,
-            unix=arrival.client.family == socket.AF_UNIX,
+            unix=dial.family_of(arrival.client) == dial.UNIX,
         )
         self._begin(arrival, server, begin(self._service.wire.open(arrival.hello, request)))
         return True
@@ -428,7 +428,7 @@ class FastPath:
             self._began, arrival.choice, arrival.target, arrival.dial_seconds, relayed, opened, carried
         )
         self._loop.tell(report)
-        self._prepare(server.family)  # while we wait for the server's answer
+        self._prepare(_family(arrival.target.address))  # while we wait for the server's answer
         return session
 
     def _prepare(self, family: int) -> None:
@@ -555,6 +555,10 @@ class FastPath:
 
 def _left_to_say(said: Pending[T], unsaid: bytes) -> Pending[T]:
     return Pending(said.conversation, Ask(said.ask.party, unsaid, said.ask.limit))
+
+
+def _family(address: Address) -> int:
+    return socket.AF_INET6 if ":" in address.host else socket.AF_INET
 
 
 def _send_now(sink: socket.socket, data: bytes) -> bytes:

@@ -40,9 +40,8 @@ class Relayed:
         """The server took the session."""
         lease = self._known
         self._started = trio.current_time()
-        if opened.seen is not None:
-            self.witness(opened.seen)
-        if not opened.to_server:
+        told = opened.seen is not None and self._note(opened.seen)
+        if not told and not opened.to_server:
             self._observe(Evidence(lease.address, Signal.SERVED, "takes sessions"))
         self._service.publish(SessionOpened(self._service.database.name, lease.address))
 
@@ -52,16 +51,20 @@ class Relayed:
 
     def witness(self, seen: Seen) -> None:
         """Takes note of what the first bytes told."""
+        self._note(seen)
+
+    def _note(self, seen: Seen) -> bool:
+        """Returns: whether that is evidence on the server."""
         lease = self._known
         self._rejected = seen.rejected
         if seen.key is not None:
             self._service.ledger.keep_key(lease, seen.key)
-        if seen.role is not Role.UNKNOWN or seen.encrypted:
-            self._observe(
-                Evidence(
-                    lease.address, Signal.SERVED, "takes sessions", seen.role, role_hidden=seen.encrypted
-                )
-            )
+        if seen.role is Role.UNKNOWN and not seen.encrypted:
+            return False
+        self._observe(
+            Evidence(lease.address, Signal.SERVED, "takes sessions", seen.role, role_hidden=seen.encrypted)
+        )
+        return True
 
     def over(self, outcome: How | Exception) -> None:
         """The session is over, and its sockets are closed."""

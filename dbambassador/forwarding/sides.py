@@ -8,6 +8,7 @@ import struct
 
 from dbambassador.forwarding.endings import Endings
 from dbambassador.forwarding.engine import How, Link, Over, Tap
+from dbambassador.transport.dial import UNIX, family_of
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -25,8 +26,10 @@ class Side:
         "of_client",
         "open",
         "other",
+        "receive",
         "refusing",
         "rest",
+        "send",
         "session",
         "socket",
         "tap",
@@ -37,10 +40,12 @@ class Side:
     def __init__(self, session: Session, taken: socket.socket, *, of_client: bool) -> None:
         self.session = session
         self.socket = taken
+        self.receive = taken.recv_into
+        self.send = taken.send
         self.descriptor = taken.fileno()
         self.of_client = of_client
         self.traffic = session.traffic
-        self.unix = taken.family == socket.AF_UNIX
+        self.unix = family_of(taken) == UNIX
         self.open = True
         """It may still say something that goes to the other side."""
         self.rest: memoryview | None = None

@@ -23,7 +23,7 @@ from dbambassador.health.candidates import PREFERENCE_DELAY, TRIAL_LIMIT, Situat
 from dbambassador.health.choice import Standing, choose, wants_answer
 from dbambassador.health.evidence import Evidence, Role, Signal
 from dbambassador.health.probes import Blocked, probe
-from dbambassador.health.states import Record, State, after, without_role
+from dbambassador.health.states import Record, State, after, is_news, without_role
 from dbambassador.latest import Latest
 from dbambassador.settings.schema import Database
 from dbambassador.values import Address, Choice, Target
@@ -100,6 +100,8 @@ class Judge:
         if evidence.signal is Signal.SERVED:
             self._blocked.discard(evidence.address)  # whoever gets sessions is not locked out any more
         now = trio.current_time()
+        if not is_news(before, evidence, now):
+            return
         record = after(before, evidence, now, self._check)
         if record == before:
             return

@@ -137,6 +137,21 @@ class Record:
         return self.role is Role.UNKNOWN and self.role_seen_at > 0
 
 
+FRESH = 0.1
+"""Seconds for which one session's success stands for those of others."""
+
+
+def is_news(record: Record, evidence: Evidence, now: float) -> bool:
+    """Whether an observation could change a record: of many sessions that an address serves, few do."""
+    if evidence.signal is not Signal.SERVED or evidence.role_hidden or record.state is not State.UP:
+        return True
+    if record.bad or record.unopened or record.trips or now >= record.answered_at + FRESH:
+        return True
+    if evidence.role is Role.UNKNOWN:
+        return False
+    return evidence.role is not record.role or record.tried_at > 0 or now >= record.role_seen_at + FRESH
+
+
 def after(record: Record, evidence: Evidence, now: float, check: Check) -> Record:
     """The record once the evidence is in. A server that failed may come back in another role."""
     record, cause = _count(record, evidence.signal, now, check)

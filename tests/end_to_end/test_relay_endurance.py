@@ -138,8 +138,8 @@ def test_a_bulk_transfer_leaves_room_and_a_stopped_one_costs_nothing(
         _settle(running)
         after = _best_p99(others, protocol)
         assert resident_kib(running.pid) - memory < 1024
-    # Whoever had to wait for the bulk, or for the stopped client, would wait for seconds. How much slower they
-    # are is for the benchmark: here other tests contend for the same CPUs.
+    # Whoever had to wait for the bulk, or for the stopped client, would wait for seconds. How much slower
+    # they are is for the benchmark: here other tests contend for the same CPUs.
     assert max(beside, after) < before + PATIENCE, (before, beside, after)
 
 

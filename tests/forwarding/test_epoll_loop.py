@@ -199,18 +199,14 @@ def test_what_a_tap_tells_is_told_before_its_bytes_are_sent(scene: Scene) -> Non
     session, client, server = scene.session(tap=tap)
     told_before: list[int] = []
 
-    class Watched:
-        """The client's socket, that notes how much had been told by then."""
+    def send(data: memoryview) -> int:
+        """The client's, that notes how much had been told by then."""
+        told_before.append(len(scene.loop._news))
+        return session.client.socket.send(data)
 
-        def send(self, data: memoryview) -> int:
-            told_before.append(len(scene.loop._news))
-            return original.send(data)
-
-    original = session.client.socket
-    session.client.socket = Watched()  # type: ignore[assignment]
+    session.client.send = send  # type: ignore[assignment]
     server.send(b"welcome")
     scene.loop.turn()
-    session.client.socket = original
     assert client.recv(100) == b"welcome"
     assert told_before == [1]
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dbambassador.health.evidence import Evidence, Role, Signal
 from dbambassador.health.states import (
+    FRESH,
     SILENT_FALL,
     STALLED_FALL,
     TRANSITIONS,
@@ -19,6 +20,7 @@ from dbambassador.health.states import (
     Record,
     State,
     after,
+    is_news,
     without_role,
 )
 from dbambassador.settings.schema import Check
@@ -212,3 +214,39 @@ def test_laws(check: Check, story: list[Signal]) -> None:
             assert signal in (Signal.FAILED, Signal.SILENT, Signal.STALLED)
         if known.usable and not before.usable:
             assert signal in (Signal.ANSWERED, Signal.SERVED, Signal.RETRY_DUE)
+
+
+records = st.builds(
+    Record,
+    st.just(ADDRESS),
+    since=st.just(1.0),
+    state=st.sampled_from(State),
+    role=st.sampled_from(Role),
+    role_seen_at=st.sampled_from([0.0, 1.89, 1.95]),
+    bad=st.integers(0, 1),
+    unopened=st.integers(0, 1),
+    trips=st.integers(0, 1),
+    answered_at=st.sampled_from([0.0, 1.89, 1.95]),
+    tried_at=st.sampled_from([0.0, 1.5]),
+)
+evidences = st.builds(
+    Evidence, st.just(ADDRESS), st.sampled_from(Signal), st.just("now"), st.sampled_from(Role), st.booleans()
+)
+
+
+@given(records, evidences)
+def test_what_is_no_news_changes_nothing_but_a_fresh_time(before: Record, evidence: Evidence) -> None:
+    now = 2.0
+    if not is_news(before, evidence, now):
+        seen = after(before, evidence, now, CHECK)
+        seen = replace(seen, answered_at=before.answered_at, role_seen_at=before.role_seen_at)
+        assert seen == before
+        assert now - before.answered_at < FRESH
+
+
+def test_the_sessions_of_a_busy_address_are_no_news() -> None:
+    busy = replace(record(State.UP, Role.PRIMARY), answered_at=1.95, role_seen_at=1.95)
+    for role in (Role.UNKNOWN, Role.PRIMARY):
+        assert not is_news(busy, Evidence(ADDRESS, Signal.SERVED, "now", role), 2.0)
+        assert is_news(busy, Evidence(ADDRESS, Signal.SERVED, "now", role), 1.95 + FRESH)
+    assert is_news(busy, Evidence(ADDRESS, Signal.SERVED, "now", Role.STANDBY), 2.0)
