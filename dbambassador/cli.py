@@ -110,7 +110,13 @@ _HEALTH = (
 )
 _ADMIN = (Flag("admin-port", "admin port, always on loopback", _port, 9091, metavar="PORT"),)
 _RUNNING = (
-    Flag("max-connections", "clients served at once; 0 for no limit", _count, 0, metavar="N"),
+    Flag(
+        "max-connections",
+        "clients served at once; 0 for as many as the file descriptors suffice for",
+        _count,
+        0,
+        metavar="N",
+    ),
     Flag(
         "min-sigterm-delay", "after SIGTERM, go on accepting for so long", _duration, 0.0, metavar="DURATION"
     ),

@@ -76,17 +76,14 @@ def started(
 @pytest.mark.waits
 def test_it_sleeps_while_nothing_is_to_be_done(started: tuple[Ambassador, int], protocol: str) -> None:
     running, port = started
-    lonely = watch(running.pid, LOOK)
+    assert_asleep(running, LONELY)
     with ExitStack() as ending:
         for _ in range(100):
             ending.enter_context(opened(port, protocol))
-        idle = watch(running.pid, LOOK)
+        assert_asleep(running, OCCUPIED)
         freeze(ending.enter_context(taker(port, protocol)))
         _settle(running)
-        blocked = watch(running.pid, LOOK)
-    assert_asleep(lonely, LONELY)
-    assert_asleep(idle, OCCUPIED)
-    assert_asleep(blocked, OCCUPIED)
+        assert_asleep(running, OCCUPIED)
 
 
 @pytest.mark.waits
@@ -101,7 +98,7 @@ def test_it_sleeps_while_a_session_is_half_closed(
             leaver, stayer = ends if first == "client" else reversed(ends)
             leaver.shutdown(socket.SHUT_WR)
             assert stayer.recv(1) == b""
-            assert_asleep(watch(running.pid, LOOK), OCCUPIED)
+            assert_asleep(running, OCCUPIED)
             stayer.sendall(b"still here")
             assert leaver.recv(10, socket.MSG_WAITALL) == b"still here"
 
@@ -272,9 +269,14 @@ def test_a_busy_trio_loop_does_not_delay_the_relay(
     assert statistics.median(taken) < 0.0015
 
 
-def assert_asleep(rest: Rest, wakes: float) -> None:
-    assert rest.wakes <= wakes, rest
-    assert rest.cpu <= AT_REST, rest
+def assert_asleep(running: Ambassador, wakes: float) -> None:
+    """It comes to rest; what was begun before, a check or a log line, may have to end first."""
+    rest = watch(running.pid, LOOK)
+    for _ in range(3):
+        if rest.wakes <= wakes and rest.cpu <= AT_REST:
+            return
+        rest = watch(running.pid, LOOK)
+    raise AssertionError(f"it does not sleep: {rest}")
 
 
 def read_pattern(connection: socket.socket) -> tuple[int, bool]:

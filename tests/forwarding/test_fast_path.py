@@ -30,9 +30,9 @@ from dbambassador.events import (
     SessionEnded,
     SessionOpened,
 )
-from dbambassador.forwarding import fast_path
+from dbambassador.forwarding import arrivals
+from dbambassador.forwarding.arrivals import PATIENCE, Arrivals
 from dbambassador.forwarding.epoll_engine import EpollEngine
-from dbambassador.forwarding.fast_path import PATIENCE
 from dbambassador.forwarding.ledger import Stage
 from dbambassador.forwarding.mysql_wire import MysqlWire
 from dbambassador.forwarding.postgresql_wire import PostgresqlWire
@@ -600,7 +600,7 @@ def few_descriptors(left: int) -> Iterator[None]:
 @pytest.fixture
 def nothing_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     """No descriptor is set aside for the next dial."""
-    monkeypatch.setattr(fast_path.FastPath, "_prepare", lambda self, family: None)
+    monkeypatch.setattr(Arrivals, "_prepare", lambda self, family: None)
 
 
 @pytest.mark.usefixtures("nothing_prepared")
@@ -915,7 +915,7 @@ async def test_a_failure_stays_in_its_session(monkeypatch: pytest.MonkeyPatch) -
         before = await stage.connect()
         await exactly(before, len(GREETING))
         with monkeypatch.context() as patch:
-            patch.setattr(fast_path, "request_of", lambda *_, **__: 1 // 0)
+            patch.setattr(arrivals, "request_of", lambda *_, **__: 1 // 0)
             client = await stage.connect()
             assert await until_closed(client) == b""
         after = await stage.connect()

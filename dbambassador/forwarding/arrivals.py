@@ -1,0 +1,435 @@
+"""Clients on their way from accept to relay, in the relay engine's own thread.
+
+Each goes on as its sockets have something to say. Where its session opens as ordinary ones do, the engine
+carries it at once; otherwise it is given up, as far as it came: see `fast_path`.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from time import monotonic
+from typing import Protocol
+
+from dbambassador.forwarding.conversation import CHUNK, Ask, Heard, Party, Pending, answer, begin
+from dbambassador.forwarding.epoll_engine import CarriedSession
+from dbambassador.forwarding.epoll_loop import EpollLoop
+from dbambassador.forwarding.relayed import Relayed
+from dbambassador.forwarding.service import Service
+from dbambassador.forwarding.session import Greeting, Opening, request_of
+from dbambassador.forwarding.sides import WAKES, WAKES_BLOCKED, Session
+from dbambassador.forwarding.wire import Hello, Opened
+from dbambassador.transport import dial
+from dbambassador.transport.dial import Dialled, Outcome
+from dbambassador.values import Address, Choice, Target
+
+PATIENCE = 0.1
+"""Seconds from a client's arrival until it is given up, to become a task of trio's, which has deadlines, a
+vigil and somebody to tell."""
+
+
+class Keeper(Protocol):
+    """Hears what becomes of arrivals, in trio's thread, in order."""
+
+    def began(self, arrival: Arrival, opened: Opened, carried: CarriedSession) -> None:
+        """The engine carries its session."""
+        ...
+
+    def given_up(self, arrival: Arrival, unsaid: bytes) -> None:
+        """It is not an ordinary one. `unsaid`: what is still to be said in the conversation it is in."""
+        ...
+
+    def failed(self, bug: Exception) -> None:
+        """It ended by a bug, and is closed."""
+        ...
+
+    def interrupted(self) -> None:
+        """Accepting failed, and has ended."""
+        ...
+
+
+class Arrival:
+    """A client whose session has not begun."""
+
+    __slots__ = (
+        "choice",
+        "client",
+        "dial_seconds",
+        "greeting",
+        "hello",
+        "opening",
+        "patience_ends",
+        "relayed",
+        "server",
+        "since",
+        "target",
+        "unheard",
+    )
+
+    def __init__(self, client: socket.socket) -> None:
+        self.client = client
+        self.since = monotonic()
+        self.patience_ends = self.since + PATIENCE
+        self.greeting: Greeting | None = None
+        self.hello = Hello()
+        self.choice: Choice | None = None
+        """Set from here on once it is dialled."""
+        self.target: Target
+        self.relayed: Relayed
+        self.server: socket.socket | Dialled | None = None
+        self.dial_seconds: float | None = None
+        """Set once it is connected."""
+        self.opening: Opening | None = None
+        self.unheard: set[Party] = set()
+        """Who may have said something that nobody asked for yet."""
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was dialled, or else since it came."""
+        return monotonic() - self.since
+
+
+class Arrivals:
+    """The clients of one database that arrive. All but the constructor is for the engine's thread."""
+
+    def __init__(self, loop: EpollLoop, service: Service, keeper: Keeper) -> None:
+        self._loop = loop
+        self._service = service
+        self._limit = service.limit
+        self._opaque = service.wire.opaque
+        self._keeper = keeper
+        self._choice: Choice | None = None
+        """What sessions follow while clients are accepted."""
+        self._listeners: Sequence[socket.socket] = ()
+        self._prepared: socket.socket | None = None
+        """For the next dial."""
+        self._under_way: dict[Arrival, None] = {}
+        """In the order in which their patience ends."""
+        self._alarmed = False
+
+    def accept(self, choice: Choice, listeners: Sequence[socket.socket]) -> None:
+        """Accepts clients from now on, whose sessions follow this choice. The listeners do not block."""
+        self._choice, self._listeners = choice, listeners
+        for listener in listeners:
+            # Not edge-triggered: clients that are left in the queue are told of again.
+            self._loop.watch(listener.fileno(), select.EPOLLIN, partial(self._take, listener))
+        assert choice.target is not None
+        self._prepare(_family(choice.target.address))
+
+    def stop(self) -> None:
+        """Accepts no more, and gives all up that are under way."""
+        self._stop_accepting()
+        for arrival in list(self._under_way):
+            self._give_up(arrival)
+
+    def abandon(self) -> list[Arrival]:
+        """Hands out all that are under way, after a crash of the engine: in trio's thread."""
+        self._close_prepared()
+        arrivals, self._under_way = list(self._under_way), {}
+        return arrivals
+
+    def _stop_accepting(self) -> None:
+        if self._choice is not None:
+            self._choice = None
+            for listener in self._listeners:
+                self._loop.unwatch(listener.fileno())
+            self._close_prepared()
+
+    def _take(self, listener: socket.socket, _: int) -> None:
+        # One at a time: to ask whether there is another would cost more than to be told.
+        try:
+            client, _ = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError:  # out of descriptors, as a rule: trio meets it as well, and deals with it
+            self._stop_accepting()
+            self._loop.tell(self._keeper.interrupted, urgent=True)
+            return
+        client.setblocking(False)
+        full = self._limit.reached
+        self._limit.arrived += 1
+        if self._opaque and not full:
+            self._connect(client)
+        else:
+            self._arrive(client, full)
+        self._set_alarm()
+
+    def _connect(self, client: socket.socket) -> None:
+        """Begins a session of which nothing is known. Where the server is near, what the client has said is
+        passed on at once, and all bookkeeping comes after that."""
+        choice, since = self._choice, monotonic()
+        assert choice is not None
+        target = self._service.balancer.pick(choice.pool, b"")
+        server = dial.begin(target.address, self._take_prepared())
+        end = None if isinstance(server, Dialled) else dial.progress(server, target.address)
+        said: bytes | None = b""
+        rest = b""
+        if end is not None and end.outcome is Outcome.CONNECTED:
+            assert isinstance(server, socket.socket)
+            said = _said(client)
+            rest = _send_now(server, said or b"")
+        arrival = Arrival(client)
+        self._under_way[arrival] = None
+        arrival.choice, arrival.target, arrival.server, arrival.since = choice, target, server, since
+        arrival.relayed = Relayed(self._service)
+        if isinstance(server, Dialled):
+            self._give_up(arrival)
+        elif end is None:
+            self._watch(arrival, server, Party.SERVER, WAKES_BLOCKED)
+        elif end.outcome is Outcome.CONNECTED:
+            arrival.dial_seconds = arrival.age
+            arrival.relayed.traffic.to_server = len(said or b"") - len(rest)
+            session = self._relay(arrival, server, Opened(to_server=rest))
+            if said is None:
+                self._loop.broke(session.client)
+        else:
+            self._give_up_failed(arrival, server, end)
+
+    def _arrive(self, client: socket.socket, full: bool) -> None:
+        arrival = Arrival(client)
+        self._under_way[arrival] = None
+        try:
+            if full:
+                self._give_up(arrival)
+            else:
+                self._greet(arrival, begin(self._service.wire.hello()))
+        except Exception as bug:  # a session's failure stays in the session
+            self._fail(arrival, bug)
+
+    def _greet(self, arrival: Arrival, said: Greeting) -> None:
+        """Goes on with a client's hello."""
+        while isinstance(said, Pending):
+            arrival.greeting = said
+            heard = self._ask(arrival, said.ask)
+            if heard is None:
+                return
+            said = answer(said, heard)
+        arrival.greeting = said
+        if isinstance(said.result, Hello):
+            arrival.hello = said.result
+            self._dial(arrival)
+        else:
+            self._give_up(arrival)
+
+    def _dial(self, arrival: Arrival) -> None:
+        choice = self._choice
+        if choice is None:
+            self._give_up(arrival)
+            return
+        arrival.choice, arrival.since = choice, monotonic()
+        arrival.target = self._service.balancer.pick(choice.pool, b"")
+        arrival.relayed = Relayed(self._service)
+        arrival.server = server = dial.begin(arrival.target.address, self._take_prepared())
+        if isinstance(server, Dialled):
+            self._give_up(arrival)
+        elif not self._progress(arrival, server):
+            self._watch(arrival, server, Party.SERVER, WAKES_BLOCKED)
+
+    def _progress(self, arrival: Arrival, server: socket.socket) -> bool:
+        """Looks how the dial stands; false: it is under way."""
+        end = dial.progress(server, arrival.target.address)
+        if end is None:
+            return False
+        if end.outcome is not Outcome.CONNECTED:
+            self._give_up_failed(arrival, server, end)
+            return True
+        arrival.dial_seconds = arrival.age
+        if self._opaque:
+            self._relay(arrival, server, Opened())
+            return True
+        if self._service.wire.resets_unopened:
+            dial.reset_on_close(server, True)
+        assert arrival.choice is not None
+        request = request_of(
+            self._service,
+            arrival.choice,
+            arrival.target.address,
+            arrival.relayed.witness,
+            unix=dial.family_of(arrival.client) == dial.UNIX,
+        )
+        self._begin(arrival, server, begin(self._service.wire.open(arrival.hello, request)))
+        return True
+
+    def _begin(self, arrival: Arrival, server: socket.socket, said: Opening) -> None:
+        """Goes on with the opening of a session."""
+        while isinstance(said, Pending):
+            arrival.opening = said
+            heard = self._ask(arrival, said.ask)
+            if heard is None:
+                return
+            said = answer(said, heard)
+        arrival.opening = said
+        if isinstance(said.result, Opened):
+            self._relay(arrival, server, said.result)
+        else:
+            self._give_up(arrival)
+
+    def _ask(self, arrival: Arrival, ask: Ask) -> Heard | None:
+        """Says it, and returns the answer if it is there already. None: it will come as an event, or the
+        arrival was given up."""
+        party = arrival.client if ask.party is Party.CLIENT else arrival.server
+        assert isinstance(party, socket.socket)
+        if ask.say:
+            try:
+                sent = party.send(ask.say)
+            except BlockingIOError:
+                sent = 0
+            except OSError as error:
+                return Heard(b"", dial.describe(error))
+            if sent < len(ask.say):
+                self._give_up(arrival, unsaid=ask.say[sent:])
+                return None
+        watched = self._loop.watches(party.fileno())
+        heard = None
+        if ask.party in arrival.unheard or (ask.party is Party.CLIENT and not watched):
+            heard = self._hear(arrival, party, ask)
+        if heard is None and not watched:
+            self._watch(arrival, party, ask.party, WAKES)
+        return heard
+
+    def _hear(self, arrival: Arrival, party: socket.socket, ask: Ask) -> Heard | None:
+        arrival.unheard.discard(ask.party)
+        try:
+            heard = Heard(party.recv(ask.limit))
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            return Heard(b"", dial.describe(error))
+        if len(heard.data) == ask.limit:
+            arrival.unheard.add(ask.party)  # there may be more, of which no event will tell
+        return heard
+
+    def _watch(self, arrival: Arrival, side: socket.socket, party: Party, events: int) -> None:
+        self._loop.watch(side.fileno(), events, partial(self._woken, arrival, party))
+
+    def _woken(self, arrival: Arrival, party: Party, _: int) -> None:
+        try:
+            self._go_on_with(arrival, party)
+        except Exception as bug:  # a session's failure stays in the session
+            self._fail(arrival, bug)
+
+    def _go_on_with(self, arrival: Arrival, party: Party) -> None:
+        """Somebody has said something, has left, or is connected."""
+        arrival.unheard.add(party)
+        if arrival.choice is None:
+            assert isinstance(arrival.greeting, Pending)
+            heard = self._hear(arrival, arrival.client, arrival.greeting.ask)
+            if heard is not None:
+                self._greet(arrival, answer(arrival.greeting, heard))
+            return
+        server = arrival.server
+        assert isinstance(server, socket.socket)
+        if arrival.dial_seconds is None:
+            if party is Party.SERVER:
+                self._progress(arrival, server)
+            return
+        assert isinstance(arrival.opening, Pending)
+        ask = arrival.opening.ask
+        if ask.party is party:
+            heard = self._hear(arrival, server if party is Party.SERVER else arrival.client, ask)
+            if heard is not None:
+                self._begin(arrival, server, answer(arrival.opening, heard))
+
+    def _relay(self, arrival: Arrival, server: socket.socket, opened: Opened) -> Session:
+        """The session is open. What either side waits for goes first, and everything else after that."""
+        relayed, client = arrival.relayed, arrival.client
+        to_client = _send_now(client, opened.to_client)
+        to_server = _send_now(server, opened.to_server)
+        relayed.traffic.to_client += len(opened.to_client) - len(to_client)
+        relayed.traffic.to_server += len(opened.to_server) - len(to_server)
+        if self._service.wire.resets_unopened:
+            dial.reset_on_close(server, False)
+        del self._under_way[arrival]
+        link = relayed.link(client, server, to_server, to_client, opened.tap)
+        session = Session(link, relayed.over)
+        self._loop.adopt(session)
+        carried = CarriedSession(self._loop, session)
+        self._loop.tell(partial(self._keeper.began, arrival, opened, carried))
+        self._prepare(_family(arrival.target.address))  # while we wait for the server's answer
+        return session
+
+    def _prepare(self, family: int) -> None:
+        if self._prepared is None and self._choice is not None:
+            try:
+                self._prepared = dial.prepare(family)
+            except OSError:
+                pass  # out of descriptors: the next dial tells
+
+    def _close_prepared(self) -> None:
+        prepared = self._take_prepared()
+        if prepared is not None:
+            prepared.close()
+
+    def _take_prepared(self) -> socket.socket | None:
+        prepared, self._prepared = self._prepared, None
+        return prepared
+
+    def _give_up(self, arrival: Arrival, unsaid: bytes = b"") -> None:
+        """Gives an arrival up; see `Keeper.given_up`."""
+        self._let_go(arrival)
+        self._loop.tell(partial(self._keeper.given_up, arrival, unsaid), urgent=True)
+
+    def _give_up_failed(self, arrival: Arrival, server: socket.socket, end: Dialled) -> None:
+        """Gives an arrival up whose dial has failed."""
+        self._unwatch(server)
+        server.close()
+        arrival.server = replace(end, seconds=arrival.age)
+        self._give_up(arrival)
+
+    def _fail(self, arrival: Arrival, bug: Exception) -> None:
+        for side in self._let_go(arrival):
+            side.close()
+        self._loop.tell(partial(self._keeper.failed, bug), urgent=True)
+
+    def _let_go(self, arrival: Arrival) -> list[socket.socket]:
+        """Takes an arrival out. Returns: its sockets."""
+        self._under_way.pop(arrival, None)
+        sides = [side for side in (arrival.client, arrival.server) if isinstance(side, socket.socket)]
+        for side in sides:
+            self._unwatch(side)
+        return sides
+
+    def _unwatch(self, side: socket.socket) -> None:
+        if self._loop.watches(side.fileno()):
+            self._loop.unwatch(side.fileno())
+
+    def _set_alarm(self) -> None:
+        if self._under_way and not self._alarmed:
+            self._alarmed = True
+            self._loop.alarm(next(iter(self._under_way)).patience_ends, self._end_patience)
+
+    def _end_patience(self) -> None:
+        self._alarmed = False
+        now = monotonic()
+        for arrival in list(self._under_way):
+            if arrival.patience_ends > now:
+                break
+            self._give_up(arrival)
+        self._set_alarm()
+
+
+def _family(address: Address) -> int:
+    return socket.AF_INET6 if ":" in address.host else socket.AF_INET
+
+
+def _send_now(sink: socket.socket, data: bytes) -> bytes:
+    """Sends what the kernel takes. Returns: the rest; the engine finds out for itself who is gone."""
+    if not data:
+        return b""
+    try:
+        return data[sink.send(data) :]
+    except OSError:
+        return data
+
+
+def _said(client: socket.socket) -> bytes | None:
+    """What a client has said by now; None: it has broken, which the kernel tells once."""
+    try:
+        return client.recv(CHUNK)
+    except BlockingIOError:
+        return b""
+    except OSError:
+        return None
