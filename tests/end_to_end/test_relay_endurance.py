@@ -19,7 +19,7 @@ import pytest
 from dbambassador.demo.ports import free_port
 from tests.bench.relay_stub import stub
 from tests.end_to_end.setting import CHOSEN, environments, port_of, postgresql_database, until
-from tests.testbed.footprint import Rest, descriptors, resident_kib, watch
+from tests.testbed.footprint import descriptors, resident_kib, watch
 from tests.testbed.freezing import freeze
 from tests.testbed.processes import Ambassador, StartAmbassador
 from tests.testbed.short_sessions import short_sessions
