@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from itertools import islice
 
 import trio
 
@@ -33,8 +34,12 @@ LOST_AFTER = 2.0
 server behind an unchanged address is another one."""
 LOST_RETRANSMITS = 3
 """Retransmissions by timeout that must be lost for that: on a bad path they take longer than two seconds."""
-MOST_LOOKED_AT = 256
-"""Sessions asked for their TCP_INFO in one look: some microseconds each."""
+MOST_KEPT = 256
+"""Sessions that are looked at again although nothing passes. With more than that, those who are looked at
+tell enough of their address; a single dead flow among the others is left to TCP."""
+MOST_DOUBTFUL, MOST_OTHERS = 256, 64
+"""Sessions asked for their TCP_INFO in one look, some microseconds each: those that had data under way when
+last asked, and of the others."""
 
 
 @dataclass(slots=True)
@@ -64,9 +69,12 @@ class Vigil:
     def __init__(self, ledger: Ledger, judge: Judge) -> None:
         self._ledger = ledger
         self._judge = judge
-        self._watched: set[Lease] = set()
-        """Sessions that something may become of although nothing passes; all others are told of by the ledger
-        when something does."""
+        self._opening: set[Lease] = set()
+        self._waiting: dict[Address, set[Lease]] = {}
+        """Sessions that may wait for an answer; not looked at while their server speaks to others."""
+        self._active: set[Lease] = set()
+        """Sessions with data that may not be acknowledged yet. Of all others the ledger tells when something
+        passes."""
         self._spoke: dict[Address, float] = {}
         """When a server last said something to any session."""
         self._heard: dict[Address, float] = {}
@@ -85,21 +93,22 @@ class Vigil:
         self._told = {address: at for address, at in self._told.items() if now < at + STALL}
         self._heard = {address: at for address, at in self._heard.items() if self._ledger.sessions(address)}
         self._spoke = {address: at for address, at in self._spoke.items() if self._ledger.sessions(address)}
-        self._watched.update(self._ledger.moved())
-        leases = [lease for lease in self._watched if lease in self._ledger]
-        waiting = [
-            (lease, watch)
-            for lease in leases
-            if (self._opens if lease.stage is not Stage.RELAYING else self._waits)(
-                lease, watch := _watch_of(lease), now
-            )
-        ]
-        for lease, watch in waiting:
-            self._look_at_silence(lease, watch, now)
-        active = [lease for lease in leases if _is_active(lease)]
-        for lease in random.sample(active, min(len(active), MOST_LOOKED_AT)):
-            self._look_at_delivery(lease, _watch_of(lease), now)
-        self._watched = {lease for lease in leases if _stays(lease)}
+        moved = {lease for lease in (*self._opening, *self._ledger.moved()) if lease in self._ledger}
+        for lease in moved:
+            watch = _watch_of(lease)
+            waits = self._opens if lease.stage is not Stage.RELAYING else self._waits
+            if waits(lease, watch, now):
+                self._waiting.setdefault(lease.address, set()).add(lease)
+        self._opening = {lease for lease in moved if lease.stage is not Stage.RELAYING}
+        for address in list(self._waiting):
+            self._look_at_silence(address, now)
+        active = [lease for lease in self._active | moved if lease in self._ledger and _is_active(lease)]
+        doubtful = [lease for lease in active if _watch_of(lease).under_way_since is not None]
+        others = [lease for lease in active if _watch_of(lease).under_way_since is None]
+        for some, most in ((doubtful, MOST_DOUBTFUL), (others, MOST_OTHERS)):
+            for lease in random.sample(some, min(len(some), most)):
+                self._look_at_delivery(lease, _watch_of(lease), now)
+        self._active = set(islice((lease for lease in (*doubtful, *others) if _is_active(lease)), MOST_KEPT))
 
     def _opens(self, lease: Lease, watch: Watch, now: float) -> bool:
         """Looks at a session that is being opened; true if it waits for the server's first word."""
@@ -125,12 +134,26 @@ class Vigil:
             watch.sent, watch.waits_since = traffic.to_server, now
         return watch.waits_since is not None
 
-    def _look_at_silence(self, lease: Lease, watch: Watch, now: float) -> None:
-        since = watch.waits_since
-        if since is None or now < max(since, self._spoke.get(lease.address, 0.0)) + SLOW_ANSWER:
+    def _look_at_silence(self, address: Address, now: float) -> None:
+        """Tells of an address that has sessions wait and speaks to none of them: once for all."""
+        if now < self._spoke.get(address, 0.0) + SLOW_ANSWER:
+            if len(self._waiting[address]) > 2 * self._ledger.sessions(address):
+                self._waiting[address] = {lease for lease in self._waiting[address] if lease in self._ledger}
             return
-        watch.waits_since = None
-        self._judge.observe(Evidence(lease.address, Signal.HESITATED, "slow to answer a session"))
+        silent = False
+        still = set()
+        for lease in self._waiting.pop(address):
+            watch = _watch_of(lease)
+            if lease not in self._ledger or lease.address != address or watch.waits_since is None:
+                continue
+            if now < watch.waits_since + SLOW_ANSWER:
+                still.add(lease)
+            else:
+                silent, watch.waits_since = True, None
+        if still:
+            self._waiting[address] = still
+        if silent:
+            self._judge.observe(Evidence(address, Signal.HESITATED, "slow to answer a session"))
 
     def _look_at_delivery(self, lease: Lease, watch: Watch, now: float) -> None:
         server = lease.traffic.server
@@ -182,8 +205,3 @@ def _is_active(lease: Lease) -> bool:
     watch = _watch_of(lease)
     active = watch.looked_at != lease.traffic.to_server or watch.under_way_since is not None
     return active and lease.stage is Stage.RELAYING
-
-
-def _stays(lease: Lease) -> bool:
-    """Whether there may be something to see of a session at the next look, even if nothing passes."""
-    return lease.stage is not Stage.RELAYING or _watch_of(lease).waits_since is not None or _is_active(lease)

@@ -172,7 +172,7 @@ async def test_one_dead_flow_says_nothing_of_an_address_that_acknowledges_others
 async def test_every_active_session_is_looked_at_in_time(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_LOOKED_AT", 4)
+    monkeypatch.setattr(module, "MOST_OTHERS", 4)
     with ExitStack() as ending:
         leases = [ending.enter_context(session(scene)) for _ in range(12)]
         for turn in range(60):
@@ -265,9 +265,22 @@ async def test_nothing_is_kept_of_sessions_that_ended(scene: Scene) -> None:
     with session(scene) as lease:
         scene.say(lease, True, 100, 0.0)
         scene.pass_by(STALL)
-        assert scene.vigil._watched
+        assert scene.vigil._active == {lease}
     scene.pass_by(0.25)
-    assert not scene.vigil._watched
+    assert not scene.vigil._active
+
+
+async def test_nothing_is_kept_of_those_that_waited_while_their_server_speaks(scene: Scene) -> None:
+    with session(scene) as busy:
+        scene.say(busy, False, 100, 0.0)
+        for _ in range(20):
+            busy.traffic.to_client += 1
+            busy.traffic.move()
+            with session(scene) as short:
+                scene.say(short, False, 100, 0.0)
+                short.traffic.to_server = 10
+                scene.pass_by(0.25)
+        assert sum(map(len, scene.vigil._waiting.values())) <= 4
 
 
 async def test_a_slow_dial_begins_anew_if_the_address_answers_others(scene: Scene) -> None:
