@@ -26,7 +26,6 @@ from dbambassador.forwarding.vigil import Vigil
 from dbambassador.forwarding.wire import TcpWire, Wire
 from dbambassador.health.judge import Judge
 from dbambassador.settings.schema import Database, Protocol
-from dbambassador.values import Choice
 
 if TYPE_CHECKING:
     from dbambassador.forwarding.fast_path import FastPath
@@ -59,7 +58,6 @@ class ServedDatabase:
         self.listeners: list[trio.SocketListener] = []
         self._publish = shared.publish
         self._fast_path: FastPath | None = None
-        self._admitted: Choice | None = None
         self._service = Service(
             database,
             _wire(database),
@@ -100,8 +98,6 @@ class ServedDatabase:
                 self._fast_path.add(listener)
             run = partial(acceptor.run, listener)
             accepting.start_soon(self._supervise, "accept", run, name=f"{self.database.name}: accept")
-        if self._fast_path is not None and self._admitted is not None:
-            self._fast_path.offer(self._admitted)
 
     async def close(self) -> None:
         """Closes the listeners; sessions are not touched, and those that are being begun go on."""
@@ -118,7 +114,6 @@ class ServedDatabase:
             for address, ended in (await self.ledger.evict(choice)).items():
                 why = self.judge.why_closed(address)
                 self._publish(SessionsEvicted(self.database.name, address, ended, why))
-            self._admitted = choice
             if self._fast_path is not None:
                 self._fast_path.offer(choice)
 

@@ -93,7 +93,8 @@ class Arrival:
 
 
 class Arrivals:
-    """The clients of one database that arrive. All but the constructor is for the engine's thread."""
+    """The clients of one database that arrive. All but the constructor and `abandon` is for the engine's
+    thread."""
 
     def __init__(self, loop: EpollLoop, service: Service, keeper: Keeper) -> None:
         self._loop = loop
@@ -113,9 +114,13 @@ class Arrivals:
     def accept(self, choice: Choice, listeners: Sequence[socket.socket]) -> None:
         """Accepts clients from now on, whose sessions follow this choice. The listeners do not block."""
         self._choice, self._listeners = choice, listeners
-        for listener in listeners:
-            # Not edge-triggered: clients that are left in the queue are told of again.
-            self._loop.watch(listener.fileno(), select.EPOLLIN, partial(self._take, listener))
+        try:
+            for listener in listeners:
+                # Not edge-triggered: clients that are left in the queue are told of again.
+                self._loop.watch(listener.fileno(), select.EPOLLIN, partial(self._take, listener))
+        except OSError:  # no watch is left: trio goes on
+            self._interrupt()
+            return
         assert choice.target is not None
         self._prepare(_family(choice.target.address))
 
@@ -131,11 +136,15 @@ class Arrivals:
         arrivals, self._under_way = list(self._under_way), {}
         return arrivals
 
+    def _interrupt(self) -> None:
+        self._stop_accepting()
+        self._loop.tell(self._keeper.interrupted, urgent=True)
+
     def _stop_accepting(self) -> None:
         if self._choice is not None:
             self._choice = None
             for listener in self._listeners:
-                self._loop.unwatch(listener.fileno())
+                self._unwatch(listener)
             self._close_prepared()
 
     def _take(self, listener: socket.socket, _: int) -> None:
@@ -145,35 +154,39 @@ class Arrivals:
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError:  # out of descriptors, as a rule: trio meets it as well, and deals with it
-            self._stop_accepting()
-            self._loop.tell(self._keeper.interrupted, urgent=True)
+            self._interrupt()
             return
         client.setblocking(False)
+        arrival = Arrival(client)
         full = self._limit.reached
         self._limit.arrived += 1
-        if self._opaque and not full:
-            self._connect(client)
-        else:
-            self._arrive(client, full)
+        self._under_way[arrival] = None
+        try:
+            if full:
+                self._give_up(arrival)
+            elif self._opaque:
+                self._connect(arrival)
+            else:
+                self._greet(arrival, begin(self._service.wire.hello()))
+        except Exception as bug:  # a session's failure stays in the session
+            self._fail(arrival, bug)
         self._set_alarm()
 
-    def _connect(self, client: socket.socket) -> None:
+    def _connect(self, arrival: Arrival) -> None:
         """Begins a session of which nothing is known. Where the server is near, what the client has said is
         passed on at once, and all bookkeeping comes after that."""
-        choice, since = self._choice, monotonic()
+        choice = self._choice
         assert choice is not None
         target = self._service.balancer.pick(choice.pool, b"")
-        server = dial.begin(target.address, self._take_prepared())
+        arrival.server = server = dial.begin(target.address, self._take_prepared())
         end = None if isinstance(server, Dialled) else dial.progress(server, target.address)
         said: bytes | None = b""
         rest = b""
         if end is not None and end.outcome is Outcome.CONNECTED:
             assert isinstance(server, socket.socket)
-            said = _said(client)
+            said = _said(arrival.client)
             rest = _send_now(server, said or b"")
-        arrival = Arrival(client)
-        self._under_way[arrival] = None
-        arrival.choice, arrival.target, arrival.server, arrival.since = choice, target, server, since
+        arrival.choice, arrival.target = choice, target
         arrival.relayed = Relayed(self._service)
         if isinstance(server, Dialled):
             self._give_up(arrival)
@@ -187,17 +200,6 @@ class Arrivals:
                 self._loop.broke(session.client)
         else:
             self._give_up_failed(arrival, server, end)
-
-    def _arrive(self, client: socket.socket, full: bool) -> None:
-        arrival = Arrival(client)
-        self._under_way[arrival] = None
-        try:
-            if full:
-                self._give_up(arrival)
-            else:
-                self._greet(arrival, begin(self._service.wire.hello()))
-        except Exception as bug:  # a session's failure stays in the session
-            self._fail(arrival, bug)
 
     def _greet(self, arrival: Arrival, said: Greeting) -> None:
         """Goes on with a client's hello."""
@@ -343,6 +345,7 @@ class Arrivals:
         if self._service.wire.resets_unopened:
             dial.reset_on_close(server, False)
         del self._under_way[arrival]
+        relayed.traffic.began_at = monotonic()
         link = relayed.link(client, server, to_server, to_client, opened.tap)
         session = Session(link, relayed.over)
         self._loop.adopt(session)

@@ -36,10 +36,13 @@ class Traffic:
     server: socket | None = None
     """The server's socket while the engine has it, for TCP_INFO; None before and after. Not to be used
     otherwise."""
+    began_at: float = 0.0
+    """When the engine got the session, and when it was over: seconds of the monotonic clock."""
+    ended_at: float = 0.0
     still: bool = True
     """Set by whoever watches the session: nothing has passed since."""
     on_move: Callable[[], object] | None = None
-    """Called in the engine's thread when something passes while it is still."""
+    """Called when something passes while it is still; in the engine's thread, as a rule."""
 
     def move(self) -> None:
         """Something has passed, and is counted."""

@@ -59,6 +59,7 @@ class EpollEngine:
         """The bug that ended the thread: nothing posted is obeyed any more."""
         self._asked_at: float | None = None
         self._settling: set[trio.Event] = set()
+        self._given_up = False
 
     def carry(self, link: Link, over: Over) -> Carried:
         session = Session(link, over)
@@ -74,10 +75,12 @@ class EpollEngine:
     async def settle(self) -> None:
         settled = trio.Event()
         self._settling.add(settled)
-        if self.crash is None:
-            self.loop.post(partial(self.loop.tell, settled.set, urgent=True))
-            await settled.wait()
-        self._settling.discard(settled)
+        try:
+            if not self._given_up:  # a crash sets it, once its sessions have ended
+                self.loop.post(partial(self.loop.tell, settled.set, urgent=True))
+                await settled.wait()
+        finally:
+            self._settling.discard(settled)
 
     def silence(self) -> float:
         if self.crash is not None:
@@ -113,6 +116,7 @@ class EpollEngine:
         """In trio's thread: what the engine's thread had is trio's."""
         assert self.crash is not None
         self.loop.abandon(self.crash)
+        self._given_up = True
         for settled in self._settling:
             settled.set()
 

@@ -49,7 +49,7 @@ Handler = Callable[[int], None]
 
 
 class EpollLoop:
-    """Sessions and their sockets. All but `post` is for the one thread that turns it."""
+    """Sessions and their sockets. All but `post`, `abandon` and `close` is for the thread that turns it."""
 
     def __init__(self, inform: Callable[[list[Command]], None]) -> None:
         """`inform` has the given calls made in trio's thread, in order."""
@@ -96,8 +96,8 @@ class EpollLoop:
 
     def watch(self, descriptor: int, events: int, handler: Handler) -> None:
         """Has a handler called at a descriptor's events."""
-        self._handlers[descriptor] = handler
         self._epoll.register(descriptor, events)
+        self._handlers[descriptor] = handler
 
     def watches(self, descriptor: int) -> bool:
         return descriptor in self._handlers

@@ -154,7 +154,6 @@ class FastPath:
             carried.cut()
 
     def given_up(self, arrival: Arrival, unsaid: bytes) -> None:
-        self._limit.taken_over += 1
         client = trio.SocketStream(trio.socket.from_stdlib_socket(arrival.client))
         greeting, opening, attempt = arrival.greeting, arrival.opening, None
         if isinstance(greeting, Pending):
@@ -169,6 +168,7 @@ class FastPath:
                 begun = Dialled(Outcome.CONNECTED, connected, "", arrival.dial_seconds)
             attempt = Attempt(arrival.choice, arrival.target, arrival.relayed, begun=begun, opening=opening)
             attempt.lease = self._lease(arrival, attempt.scope.cancel)
+        self._limit.taken_over += 1  # `go_on` counts it anew
         self._go_on(client, greeting, attempt)
 
     def failed(self, bug: Exception) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from socket import socket
 
-import trio
-
 from dbambassador.events import SessionCrashed, SessionEnded, SessionOpened
 from dbambassador.forwarding.engine import Carried, How, Link, Tap, Traffic
 from dbambassador.forwarding.ledger import Lease
@@ -17,13 +15,12 @@ from dbambassador.health.evidence import Evidence, Role, Signal
 class Relayed:
     """One session. It may be made in any thread; its methods are for trio's, unless they say otherwise."""
 
-    __slots__ = ("_lease", "_rejected", "_service", "_started", "traffic")
+    __slots__ = ("_lease", "_rejected", "_service", "traffic")
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._lease: Lease | None = None
         self._rejected = False
-        self._started = 0.0
         self.traffic = Traffic()
 
     def link(
@@ -39,7 +36,6 @@ class Relayed:
     def begin(self, opened: Opened) -> None:
         """The server took the session."""
         lease = self._known
-        self._started = trio.current_time()
         told = opened.seen is not None and self._note(opened.seen)
         if not told and not opened.to_server:
             self._observe(Evidence(lease.address, Signal.SERVED, "takes sessions"))
@@ -69,20 +65,16 @@ class Relayed:
     def over(self, outcome: How | Exception) -> None:
         """The session is over, and its sockets are closed."""
         service, lease, traffic = self._service, self._known, self.traffic
-        service.publish(
-            SessionEnded(
-                service.database.name,
-                lease.address,
-                outcome.value if isinstance(outcome, How) and outcome is not How.CUT else lease.fate,
-                trio.current_time() - self._started,
-                traffic.to_server,
-                traffic.to_client,
-            )
-        )
-        if isinstance(outcome, Exception):
-            service.publish(SessionCrashed(service.database.name, repr(outcome)))
-        service.limit.clients -= 1
-        lease.release()
+        how = outcome.value if isinstance(outcome, How) and outcome is not How.CUT else lease.fate
+        seconds = traffic.ended_at - traffic.began_at
+        name, address = service.database.name, lease.address
+        try:
+            service.publish(SessionEnded(name, address, how, seconds, traffic.to_server, traffic.to_client))
+            if isinstance(outcome, Exception):
+                service.publish(SessionCrashed(name, repr(outcome)))
+        finally:
+            service.limit.clients -= 1
+            lease.release()
 
     def _server_ended(self) -> None:
         if not self._rejected:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from dataclasses import dataclass, field
+from time import monotonic
 
 import trio
 from trio.socket import SocketType
@@ -240,6 +241,7 @@ class Session:
     def _relay(self, opened: Opened, relayed: Relayed, server: SocketType) -> None:
         """Hands the session over. Nothing here waits: from now on it is the engine that closes."""
         relayed.begin(opened)
+        relayed.traffic.began_at = monotonic()
         client = detached(self._client.socket)
         link = relayed.link(client, detached(server), opened.to_server, opened.to_client, opened.tap)
         relayed.carried(self._service.engine.carry(link, relayed.over))

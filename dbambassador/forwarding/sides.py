@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import struct
+from time import monotonic
 
 from dbambassador.forwarding.endings import Endings
 from dbambassador.forwarding.engine import How, Link, Over, Tap
@@ -139,6 +140,7 @@ class Session:
     def close(self) -> None:
         """Closes both sockets; unless the session ended in order, with a reset to whoever is still there."""
         self.traffic.server = None
+        self.traffic.ended_at = monotonic()
         for side in self.sides:
             if not self.endings.orderly:
                 side.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from time import monotonic
 
 import trio
 
@@ -84,6 +85,7 @@ class _Session:
     def _close(self) -> None:
         """Closes both sockets; unless the session ended in order, with a reset to whoever is still there."""
         self._traffic.server = None
+        self._traffic.ended_at = monotonic()
         orderly = isinstance(self._outcome, How) and self._outcome is not How.CUT and self._endings.orderly
         for side in (self._client, self._server):
             if not orderly:

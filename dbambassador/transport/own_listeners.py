@@ -13,17 +13,20 @@ from dbambassador.values import Address
 
 _UNSPECIFIED = {4: ipaddress.IPv4Address("0.0.0.0"), 6: ipaddress.IPv6Address("::")}
 
-_listening: set[Address] = set()
+_listening: frozenset[Address] = frozenset()
+"""Replaced, never changed: the relay engine's thread reads it as well."""
 
 
 def note(address: Address) -> None:
     """This process listens there from now on."""
-    _listening.add(address)
+    global _listening
+    _listening |= {address}
 
 
 def forget(address: Address) -> None:
     """It does no longer."""
-    _listening.discard(address)
+    global _listening
+    _listening -= {address}
 
 
 def is_own(address: Address) -> bool:
