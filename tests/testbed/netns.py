@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from trio._core._thread_cache import THREAD_CACHE
 
 from dbambassador.demo.processes import Process
 from tests.testbed.requirements import find, missing, require, require_root
@@ -202,6 +203,9 @@ def call_in(namespace: str, function: Callable[[], T]) -> T:
             outcome.append(function())
         except BaseException as error:  # handed to the caller
             outcome.append(error)
+        finally:
+            # A thread is born in its maker's namespace: trio's pool must not lend one of this to others.
+            THREAD_CACHE._idle_workers.clear()
 
     thread = threading.Thread(target=entered, name=f"in {namespace}")
     thread.start()

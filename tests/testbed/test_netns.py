@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import trio
 
 from tests.testbed.netns import Host, Lan, lan
 
@@ -84,3 +85,14 @@ def test_nothing_is_left_behind() -> None:
         names = [made.switch, *(host.namespace for host in made.hosts.values())]
         assert all(Path("/run/netns", name).exists() for name in names)
     assert not any(Path("/run/netns", name).exists() or Path("/etc/netns", name).exists() for name in names)
+
+
+def test_no_thread_of_a_pool_stays_behind_in_a_namespace(four_hosts: Lan) -> None:
+    async def place_of_a_worker() -> str:
+        return await trio.to_thread.run_sync(os.readlink, "/proc/thread-self/ns/net")
+
+    def there() -> str:
+        return trio.run(place_of_a_worker)
+
+    assert four_hosts["app"].call(there) != os.readlink("/proc/thread-self/ns/net")
+    assert trio.run(place_of_a_worker) == os.readlink("/proc/thread-self/ns/net")
