@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from time import monotonic
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from dbambassador.forwarding.conversation import CHUNK, Ask, Heard, Party, Pending, answer, begin
+from dbambassador.forwarding.conversation import CHUNK, Ask, Done, Heard, Party, Pending, answer, begin
 from dbambassador.forwarding.epoll_engine import CarriedSession
 from dbambassador.forwarding.epoll_loop import EpollLoop
 from dbambassador.forwarding.relayed import Relayed
@@ -24,7 +24,9 @@ from dbambassador.forwarding.sides import WAKES, WAKES_BLOCKED, Session
 from dbambassador.forwarding.wire import Hello, Opened
 from dbambassador.transport import dial
 from dbambassador.transport.dial import Dialled, Outcome
-from dbambassador.values import Address, Choice, Target
+from dbambassador.values import Choice, Target
+
+T = TypeVar("T")
 
 PATIENCE = 0.1
 """Seconds from a client's arrival until it is given up, to become a task of trio's, which has deadlines, a
@@ -122,7 +124,7 @@ class Arrivals:
             self._interrupt()
             return
         assert choice.target is not None
-        self._prepare(_family(choice.target.address))
+        self._prepare(dial.family_to(choice.target.address))
 
     def stop(self) -> None:
         """Accepts no more, and gives all up that are under way."""
@@ -165,51 +167,18 @@ class Arrivals:
             if full:
                 self._give_up(arrival)
             elif self._opaque:
-                self._connect(arrival)
+                self._dial(arrival)
             else:
                 self._greet(arrival, begin(self._service.wire.hello()))
         except Exception as bug:  # a session's failure stays in the session
             self._fail(arrival, bug)
         self._set_alarm()
 
-    def _connect(self, arrival: Arrival) -> None:
-        """Begins a session of which nothing is known. Where the server is near, what the client has said is
-        passed on at once, and all bookkeeping comes after that."""
-        choice = self._choice
-        assert choice is not None
-        target = self._service.balancer.pick(choice.pool, b"")
-        arrival.server = server = dial.begin(target.address, self._take_prepared())
-        end = None if isinstance(server, Dialled) else dial.progress(server, target.address)
-        said: bytes | None = b""
-        rest = b""
-        if end is not None and end.outcome is Outcome.CONNECTED:
-            assert isinstance(server, socket.socket)
-            said = _said(arrival.client)
-            rest = _send_now(server, said or b"")
-        arrival.choice, arrival.target = choice, target
-        arrival.relayed = Relayed(self._service)
-        if isinstance(server, Dialled):
-            self._give_up(arrival)
-        elif end is None:
-            self._watch(arrival, server, Party.SERVER, WAKES_BLOCKED)
-        elif end.outcome is Outcome.CONNECTED:
-            arrival.dial_seconds = arrival.age
-            arrival.relayed.traffic.to_server = len(said or b"") - len(rest)
-            session = self._relay(arrival, server, Opened(to_server=rest))
-            if said is None:
-                self._loop.broke(session.client)
-        else:
-            self._give_up_failed(arrival, server, end)
-
     def _greet(self, arrival: Arrival, said: Greeting) -> None:
         """Goes on with a client's hello."""
-        while isinstance(said, Pending):
-            arrival.greeting = said
-            heard = self._ask(arrival, said.ask)
-            if heard is None:
-                return
-            said = answer(said, heard)
-        arrival.greeting = said
+        arrival.greeting = said = self._converse(arrival, said)
+        if isinstance(said, Pending):
+            return
         if isinstance(said.result, Hello):
             arrival.hello = said.result
             self._dial(arrival)
@@ -240,7 +209,7 @@ class Arrivals:
             return True
         arrival.dial_seconds = arrival.age
         if self._opaque:
-            self._relay(arrival, server, Opened())
+            self._pass_on(arrival, server)
             return True
         if self._service.wire.resets_unopened:
             dial.reset_on_close(server, True)
@@ -255,19 +224,34 @@ class Arrivals:
         self._begin(arrival, server, begin(self._service.wire.open(arrival.hello, request)))
         return True
 
+    def _pass_on(self, arrival: Arrival, server: socket.socket) -> None:
+        """Opens a session of which nothing is known, beginning with what the client has said by now."""
+        said = _said(arrival.client)
+        rest = _send_now(server, said or b"")
+        arrival.relayed.traffic.to_server = len(said or b"") - len(rest)
+        session = self._relay(arrival, server, Opened(to_server=rest))
+        if said is None:
+            self._loop.broke(session.client)
+
     def _begin(self, arrival: Arrival, server: socket.socket, said: Opening) -> None:
         """Goes on with the opening of a session."""
-        while isinstance(said, Pending):
-            arrival.opening = said
-            heard = self._ask(arrival, said.ask)
-            if heard is None:
-                return
-            said = answer(said, heard)
-        arrival.opening = said
+        arrival.opening = said = self._converse(arrival, said)
+        if isinstance(said, Pending):
+            return
         if isinstance(said.result, Opened):
             self._relay(arrival, server, said.result)
         else:
             self._give_up(arrival)
+
+    def _converse(self, arrival: Arrival, said: Pending[T] | Done[T]) -> Pending[T] | Done[T]:
+        """Holds a conversation as far as it goes. Pending: an event goes on with it, or the arrival was given
+        up."""
+        while isinstance(said, Pending):
+            heard = self._ask(arrival, said.ask)
+            if heard is None:
+                return said
+            said = answer(said, heard)
+        return said
 
     def _ask(self, arrival: Arrival, ask: Ask) -> Heard | None:
         """Says it, and returns the answer if it is there already. None: it will come as an event, or the
@@ -351,7 +335,7 @@ class Arrivals:
         self._loop.adopt(session)
         carried = CarriedSession(self._loop, session)
         self._loop.tell(partial(self._keeper.began, arrival, opened, carried))
-        self._prepare(_family(arrival.target.address))  # while we wait for the server's answer
+        self._prepare(dial.family_to(arrival.target.address))  # while we wait for the server's answer
         return session
 
     def _prepare(self, family: int) -> None:
@@ -412,10 +396,6 @@ class Arrivals:
                 break
             self._give_up(arrival)
         self._set_alarm()
-
-
-def _family(address: Address) -> int:
-    return socket.AF_INET6 if ":" in address.host else socket.AF_INET
 
 
 def _send_now(sink: socket.socket, data: bytes) -> bytes:

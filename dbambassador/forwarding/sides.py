@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import select
 import socket
-import struct
 from time import monotonic
 
 from dbambassador.forwarding.endings import Endings
 from dbambassador.forwarding.engine import How, Link, Over, Tap
-from dbambassador.transport.dial import UNIX, family_of
-
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+from dbambassador.transport.dial import UNIX, family_of, reset_on_close
 
 WAKES = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLPRI | select.EPOLLET
 """What wakes a side; EPOLLERR and EPOLLHUP always do."""
@@ -143,7 +140,7 @@ class Session:
         self.traffic.ended_at = monotonic()
         for side in self.sides:
             if not self.endings.orderly:
-                side.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                reset_on_close(side.socket, True)
             side.socket.close()
         # Not left to the garbage collector, which would come late and stop everybody.
         del self.client.other, self.client.session, self.server.other, self.server.session

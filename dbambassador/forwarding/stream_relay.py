@@ -8,18 +8,17 @@ into it and the copy of what could not be sent at once.
 from __future__ import annotations
 
 import socket
-import struct
 from time import monotonic
 
 import trio
 
 from dbambassador.forwarding.endings import READ_OUT_LIMIT, End, Endings, Then
 from dbambassador.forwarding.engine import Carried, How, Link, Over, Tap
+from dbambassador.transport.dial import reset_on_close
 
 BUFFER = 64 * 1024
 BURST = 16
 """Reads in a row before other tasks get their turn: 1 MiB at most."""
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class StreamRelay:
@@ -89,7 +88,7 @@ class _Session:
         orderly = isinstance(self._outcome, How) and self._outcome is not How.CUT and self._endings.orderly
         for side in (self._client, self._server):
             if not orderly:
-                side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                reset_on_close(side, True)
             trio.lowlevel.notify_closing(side)
             side.close()
 

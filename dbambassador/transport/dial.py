@@ -85,7 +85,7 @@ def begin(address: Address, prepared: socket.socket | None = None) -> socket.soc
 
     Resource handling: the socket is the caller's to close.
     """
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    family = family_to(address)
     connection = prepared
     try:
         if is_own(address):
@@ -227,6 +227,11 @@ def detached(connection: SocketType) -> socket.socket:
     return taken
 
 
+def family_to(address: Address) -> int:
+    """The family of the sockets that reach an address."""
+    return socket.AF_INET6 if ":" in address.host else socket.AF_INET
+
+
 def family_of(connection: socket.socket) -> int:
     """Its family, without the detour over an enum that costs as much as a system call."""
     return super(socket.socket, connection).family
@@ -281,7 +286,7 @@ def _has_way_to(address: Address) -> bool:
     For TCP, Linux says the same when only its ports are used up; of UDP it has others, and connecting sends
     nothing.
     """
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    family = family_to(address)
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as trial:
             trial.connect((address.host, address.port))
