@@ -22,7 +22,7 @@ from tests.end_to_end.setting import CHOSEN, environments, port_of, postgresql_d
 from tests.testbed.footprint import descriptors, resident_kib, watch
 from tests.testbed.freezing import freeze
 from tests.testbed.processes import Ambassador, StartAmbassador
-from tests.testbed.short_sessions import short_sessions
+from tests.testbed.short_sessions import read_out, short_sessions
 from tests.testbed.streaming import (
     PATTERN,
     STARTUP,
@@ -319,12 +319,7 @@ def _sessions(running: Ambassador) -> int:
 def _assert_turned_away(port: int, protocol: str) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=10) as session:
         session.sendall(STARTUP)
-        said = b""
-        try:
-            while data := session.recv(4096):
-                said += data
-        except ConnectionResetError:
-            pass
+        said = read_out(session)
     if protocol == "postgresql":
         assert b"C53300\0" in said
     else:

@@ -50,12 +50,18 @@ def _connected(port: int, words: bytes = b"") -> socket.socket:
     return session
 
 
-def _see_end(protocol: str, session: socket.socket) -> None:
-    """It was turned away: in `postgresql` with an error, otherwise without a word."""
+def read_out(session: socket.socket) -> bytes:
+    """All that is said until the end, of whichever kind."""
     said = b""
     try:
         while data := session.recv(4096):
             said += data
     except ConnectionResetError:
         pass
+    return said
+
+
+def _see_end(protocol: str, session: socket.socket) -> None:
+    """It was turned away: in `postgresql` with an error, otherwise without a word."""
+    said = read_out(session)
     assert said[:1] == (b"E" if protocol == "postgresql" else b""), said
