@@ -33,6 +33,7 @@ from dbambassador.settings.schema import (
     TcpListen,
 )
 from dbambassador.settings.sharing import decode_balance, decode_role, refuse_weights
+from dbambassador.settings.tls import decode_tls
 from dbambassador.settings.tree import Entries, Node, Place, described, shortened
 
 DATABASE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
@@ -72,6 +73,7 @@ def _database(name: str, node: Node, report: Report, bound: list[Bound]) -> Data
         balance=decode_balance(section, protocol, role),
         hold=section.read("hold", _hold, 5.0),
         check=check,
+        tls=decode_tls(section, protocol),
     )
 
 

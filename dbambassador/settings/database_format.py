@@ -7,7 +7,7 @@ from typing import Any
 
 from dbambassador.settings.addresses import ENDPOINT_FORMS, LISTEN_FORMS
 from dbambassador.settings.reading import Key, section_schema
-from dbambassador.settings.schema import Balance, Protocol, TargetSessionAttrs
+from dbambassador.settings.schema import Balance, Negotiation, Protocol, SslMode, TargetSessionAttrs
 
 LONGEST_HOLD = 600.0
 """Seconds. Clients of databases give up long before; a longer hold only hides an outage from them."""
@@ -46,10 +46,9 @@ CHECK_ALTERNATIVES = {
     "passive": PASSIVE_EXCLUDES,
 }
 
-TLS_REFUSAL = "this version passes the client's own TLS through untouched, and has none of its own"
-
 TEXT: Mapping[str, Any] = {"type": "string", "minLength": 1}
 NAME: Mapping[str, Any] = {**TEXT, "maxLength": LONGEST_NAME}
+FILE: Mapping[str, Any] = {"type": "string", "pattern": "^/.*[^/]$"}
 PORT: Mapping[str, Any] = {"type": "integer", "minimum": 1, "maximum": 65535}
 CHECKS: Mapping[str, Any] = {"type": "integer", "minimum": 1, "maximum": MOST_CHECKS, "default": 1}
 DURATION: Mapping[str, Any] = {"type": "string", "pattern": r"^[0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m)$"}
@@ -107,7 +106,7 @@ CHECK_KEYS = (
     Key(
         name="password_file",
         description="Absolute path of a file with the user's password, read anew for each check.",
-        schema={"type": "string", "pattern": "^/.*[^/]$"},
+        schema=FILE,
     ),
     Key(
         name="database",
@@ -220,8 +219,35 @@ DATABASE_KEYS = (
         ),
         schema={"anyOf": [{"const": "passive"}, section_schema(CHECK_KEYS)]},
     ),
-    Key(name="sslmode", refusal=TLS_REFUSAL),
-    Key(name="sslrootcert", refusal=TLS_REFUSAL),
-    Key(name="sslcert", refusal=TLS_REFUSAL),
-    Key(name="sslkey", refusal=TLS_REFUSAL),
+    Key(
+        name="sslmode",
+        description=(
+            "As in libpq, for the way to the server: the ambassador speaks TLS there, and the client does "
+            "not. Left out: the client's own TLS passes through untouched. require encrypts, verify-ca and "
+            "verify-full also verify."
+        ),
+        schema={"enum": [mode.value for mode in SslMode]},
+    ),
+    Key(
+        name="sslrootcert",
+        description=(
+            "Absolute path of a file with the certificates of trusted authorities, or `system`. Read anew "
+            "when it changes."
+        ),
+        schema={"type": "string", "pattern": "^(system|/.*[^/])$"},
+    ),
+    Key(
+        name="sslcert",
+        description="Absolute path of a client certificate with its chain. Needs `sslkey`.",
+        schema=FILE,
+    ),
+    Key(name="sslkey", description="Absolute path of its private key, which has no passphrase.", schema=FILE),
+    Key(
+        name="sslnegotiation",
+        description=(
+            "As in libpq: `direct` begins TLS without asking first, which needs PostgreSQL 17 or later, and "
+            "saves a round trip."
+        ),
+        schema={"enum": [way.value for way in Negotiation], "default": Negotiation.POSTGRES.value},
+    ),
 )

@@ -64,6 +64,57 @@ class Balance(Enum):
     """PostgreSQL: by user and database; the same ones go to the same address."""
 
 
+class SslMode(Enum):
+    """libpq's `sslmode`, for the way from the ambassador to the server.
+
+    https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-SSLMODE-STATEMENTS; `allow` and `prefer`
+    are not offered: they protect against nobody.
+    """
+
+    DISABLE = "disable"
+    REQUIRE = "require"
+    """Encrypted, against those who only listen."""
+    VERIFY_CA = "verify-ca"
+    """And the server's certificate comes from a trusted authority."""
+    VERIFY_FULL = "verify-full"
+    """And it is the certificate of the very host that the endpoint names."""
+
+
+class Negotiation(Enum):
+    """libpq's `sslnegotiation`: how TLS begins with a PostgreSQL server."""
+
+    POSTGRES = "postgres"
+    """After an SSLRequest, which every version understands."""
+    DIRECT = "direct"
+    """At once, one round trip less: PostgreSQL 17 and later."""
+
+
+SYSTEM_CAS = "system"
+"""Instead of a file: the authorities that the operating system trusts; as in libpq 16."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """The TLS that the ambassador itself speaks with the server; the client speaks none with us."""
+
+    mode: SslMode
+    rootcert: str = ""
+    """A file with the trusted authorities, or `system`; empty where nothing is verified."""
+    cert: str = ""
+    """A file with the client certificate and its chain; empty: none is shown."""
+    key: str = ""
+    """Its private key's file."""
+    negotiation: Negotiation = Negotiation.POSTGRES
+
+    @property
+    def encrypts(self) -> bool:
+        return self.mode is not SslMode.DISABLE
+
+    @property
+    def verifies(self) -> bool:
+        return self.mode in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL)
+
+
 @dataclass(frozen=True, slots=True)
 class Login:
     """Credentials of a check, which then learns the server's role."""
@@ -200,6 +251,8 @@ class Database:
     hold: float = 5.0
     """Seconds that clients wait, from the loss of the last usable address, before they get an error."""
     check: Check = Check()
+    tls: Tls | None = None
+    """None: the client's own TLS passes through, untouched. Otherwise the client has none."""
     zone: str = ""
     """Where this process runs, by the facts; addresses of the same zone are preferred when balancing."""
 

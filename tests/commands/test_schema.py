@@ -52,7 +52,7 @@ def test_the_shipped_files_are_accepted(file: Path) -> None:
         {"match": {}},
         {"match": {"k8s.namespace.name": "shop"}},
         {"match": {"matchExpressions": [{"key": "ab"}]}},
-        {"databases": {"orders": {"sslmode": "disable"}}},
+        {"databases": {"orders": {"sslmode": "prefer"}}},
         {"databases": {"orders": {"protocol": "redis"}}},
         {"databases": {"orders": {"listen": ["5432"]}}},
         {"databases": {"orders": {"endpoint": "db.test"}}},

@@ -281,11 +281,6 @@ def test_an_unknown_key_suggests_the_nearest() -> None:
         ("hold", "5", "hold", "'5'", "with a unit: 5s"),
         ("hold", "1h", "hold", "'1h'", "a duration"),
         ("hold", "11m", "hold", "'11m'", "to 10m"),
-        ("sslmode", "disable", "sslmode", "sslmode: 'disable'", "TLS through untouched"),
-        ("sslmode", "verify-full", "sslmode", "sslmode: 'verify-full'", "TLS through untouched"),
-        ("sslrootcert", "/ca.pem", "sslrootcert", "sslrootcert", "TLS"),
-        ("sslcert", "/c.pem", "sslcert", "sslcert", "TLS"),
-        ("sslkey", "/k.pem", "sslkey", "sslkey", "TLS"),
     ],
 )
 def test_bad_values_say_what_was_found_and_what_is_expected(
