@@ -70,6 +70,10 @@ class InvalidConfiguration(AmbassadorError):
         self.problems = problems
 
 
+class UnusableFiles(AmbassadorError):
+    """A file that an environment names cannot be used: a certificate, a key."""
+
+
 class NoEnvironment(AmbassadorError):
     """No environment matches, or not exactly one; the message is the table of reasons."""
 

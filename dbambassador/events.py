@@ -214,6 +214,21 @@ class CheckRestored(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CertificatesReloaded(Event):
+    """The files of a database's TLS have changed, and new sessions go by them."""
+
+    database: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificatesUnusable(Event):
+    """They have changed, and cannot be used: what they were before is still in use."""
+
+    database: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RoleChanged(Event):
     """A server has another role than it had when it last told."""
 

@@ -10,7 +10,14 @@ import trio
 
 from dbambassador.discovery.refresher import Refresher
 from dbambassador.discovery.resolver import Resolver
-from dbambassador.events import Publish, SessionsEvicted, StageCrashed
+from dbambassador.errors import UnusableFiles
+from dbambassador.events import (
+    CertificatesReloaded,
+    CertificatesUnusable,
+    Publish,
+    SessionsEvicted,
+    StageCrashed,
+)
 from dbambassador.forwarding import engines
 from dbambassador.forwarding.balance import balancer
 from dbambassador.forwarding.descriptors import Descriptors
@@ -26,6 +33,7 @@ from dbambassador.forwarding.vigil import Vigil
 from dbambassador.forwarding.wire import TcpWire, Wire
 from dbambassador.health.judge import Judge
 from dbambassador.settings.schema import Database, Protocol
+from dbambassador.transport.tls_files import Encryption, Unusable
 
 if TYPE_CHECKING:
     from dbambassador.forwarding.fast_path import FastPath
@@ -49,6 +57,11 @@ class ServedDatabase:
     """One database: its stages, its listeners, its sessions."""
 
     def __init__(self, database: Database, shared: Shared) -> None:
+        """
+        Raises:
+          UnusableFiles: its certificates, its key.
+        """
+        encryption = _encryption(database, shared.publish)
         self.database = database
         self.refresher = Refresher(database, shared.resolver, shared.publish)
         self.ledger = Ledger()
@@ -60,7 +73,7 @@ class ServedDatabase:
         self._fast_path: FastPath | None = None
         self._service = Service(
             database,
-            _wire(database),
+            _wire(database, encryption),
             self.judge,
             self.ledger,
             self.hold,
@@ -126,7 +139,21 @@ class ServedDatabase:
             await trio.sleep(RESTART_PAUSE)
 
 
-def _wire(database: Database) -> Wire:
+def _wire(database: Database, encryption: Encryption | None) -> Wire:
     if database.protocol is Protocol.POSTGRESQL:
-        return PostgresqlWire()
-    return MysqlWire() if database.protocol is Protocol.MYSQL else TcpWire()
+        return PostgresqlWire(encryption, passes_tls=database.tls is None)
+    return MysqlWire() if database.protocol is Protocol.MYSQL else TcpWire(encryption)
+
+
+def _encryption(database: Database, publish: Publish) -> Encryption | None:
+    """Raises: UnusableFiles."""
+    if database.tls is None or not database.tls.encrypts:
+        return None
+    try:
+        return Encryption(database.tls, partial(_tell_of_certificates, database.name, publish))
+    except Unusable as unusable:
+        raise UnusableFiles(f"database {database.name}: {unusable}") from None
+
+
+def _tell_of_certificates(database: str, publish: Publish, problem: str) -> None:
+    publish(CertificatesUnusable(database, problem) if problem else CertificatesReloaded(database))

@@ -217,6 +217,7 @@ class Arrivals:
         request = request_of(
             self._service,
             arrival.choice,
+            arrival.target,
             arrival.target.address,
             arrival.relayed.witness,
             unix=dial.family_of(arrival.client) == dial.UNIX,
@@ -322,6 +323,7 @@ class Arrivals:
     def _relay(self, arrival: Arrival, server: socket.socket, opened: Opened) -> Session:
         """The session is open. What either side waits for goes first, and everything else after that."""
         relayed, client = arrival.relayed, arrival.client
+        server = opened.relayed(server)
         to_client = _send_now(client, opened.to_client)
         to_server = _send_now(server, opened.to_server)
         relayed.traffic.to_client += len(opened.to_client) - len(to_client)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from dbambassador.events import Refusal
 from dbambassador.forwarding import wire
 from dbambassador.forwarding.conversation import Ask, Conversation, Party
+from dbambassador.forwarding.encrypted import handshake, secured
 from dbambassador.forwarding.engine import Tapped
 from dbambassador.forwarding.wire import Cancel, Greeting, Hello, Left, NotOpened, Opened, Request, Seen
 from dbambassador.health.evidence import Role, Signal
@@ -14,6 +16,7 @@ from dbambassador.health.roles import fits, session_fits, told_by_session
 from dbambassador.protocols.malformed import Malformed
 from dbambassador.protocols.postgresql import (
     CANNOT_CONNECT_NOW,
+    ENCRYPTION_REQUEST,
     TOO_MANY_CONNECTIONS,
     Kind,
     Opening,
@@ -22,9 +25,12 @@ from dbambassador.protocols.postgresql import (
     read_opening,
     read_reply,
     startup_parameters,
+    why_not_encrypted,
 )
 from dbambassador.protocols.postgresql_tap import StartupTap
 from dbambassador.settings.schema import TargetSessionAttrs
+from dbambassador.transport.tls import TlsFailed
+from dbambassador.transport.tls_files import ALPN, Encryption
 
 _ENCRYPTION = (Kind.SSL, Kind.GSSENC)
 _ANSWERS = (b"S", b"G", b"N", b"E")
@@ -38,6 +44,15 @@ class PostgresqlWire:
     opaque = False
     resets_unopened = False
 
+    def __init__(self, encryption: Encryption | None = None, *, passes_tls: bool = True) -> None:
+        """
+        Args:
+          encryption: the server's side is encrypted here, and the client's is not.
+          passes_tls: otherwise, a client may have TLS with the server.
+        """
+        self._encryption = encryption
+        self._passes_tls = passes_tls and encryption is None
+
     def hello(self) -> Greeting:
         hello = Hello()
         opening = yield from _opening_of(hello)
@@ -48,6 +63,23 @@ class PostgresqlWire:
         return hello
 
     def open(self, hello: Hello, request: Request) -> wire.Opening:
+        return self._pass_on(hello, request) if self._passes_tls else self._open_plain(hello, request)
+
+    def _open_plain(self, hello: Hello, request: Request) -> wire.Opening:
+        """The client's side is plain, and the server's as the settings have it."""
+        opening = yield from _startup_of(hello)
+        if isinstance(opening, Left):
+            return opening
+        if opening.kind is Kind.CANCEL:
+            return Cancel(opening.cancel_key, opening.packet)
+        if opening.kind is Kind.DIRECT_TLS:
+            return Left("began TLS, which the ambassador itself speaks with the server: see sslmode")
+        if self._encryption is None:
+            return (yield from _start(hello, request))
+        return (yield from _start_encrypted(self._encryption, hello, request))
+
+    def _pass_on(self, hello: Hello, request: Request) -> wire.Opening:
+        """The client has whatever encryption it agrees on with the server."""
         opening = yield from _opening_of(hello)
         while isinstance(opening, Opening) and opening.kind in _ENCRYPTION:
             if opening.rest:
@@ -98,8 +130,33 @@ class PostgresqlWire:
         return error_response(sqlstate, f"dbambassador: {refusal.value}", why)
 
 
-def _start(hello: Hello, request: Request) -> Conversation[Opened | NotOpened]:
-    """Sends the startup packet and reads the server's first message."""
+def _start_encrypted(
+    encryption: Encryption, hello: Hello, request: Request
+) -> Conversation[Opened | NotOpened]:
+    try:
+        tls = encryption.begin(request.host)
+    except TlsFailed as failed:
+        return NotOpened(Signal.FALTERED, str(failed))
+    if not encryption.direct:
+        # One byte and no more: what follows must be encrypted (CVE-2021-23222).
+        answered = yield Ask(Party.SERVER, ENCRYPTION_REQUEST, 1)
+        if answered.data != b"S":
+            return NotOpened(Signal.FALTERED, why_not_encrypted(answered.data) or answered.reason)
+    failure = yield from handshake(tls)
+    if not failure and encryption.direct and tls.alpn != ALPN:
+        failure = "its TLS is not that of PostgreSQL: sslnegotiation: direct needs version 17 or later"
+    if failure:
+        return NotOpened(Signal.FALTERED, failure)
+    opened = yield from secured(_start(hello, request, encrypted=True), tls)
+    return replace(opened, tls=tls) if isinstance(opened, Opened) else opened
+
+
+def _start(hello: Hello, request: Request, *, encrypted: bool = False) -> Conversation[Opened | NotOpened]:
+    """Sends the startup packet and reads the server's first message.
+
+    Args:
+      encrypted: the server's side is, unlike the client's.
+    """
     data = b""
     heard = yield Ask(Party.SERVER, hello.data)
     while heard.data:
@@ -109,19 +166,21 @@ def _start(hello: Hello, request: Request) -> Conversation[Opened | NotOpened]:
         except Malformed as malformed:
             return NotOpened(Signal.FALTERED, str(malformed))
         if reply is not None:
-            return _welcome(data, reply, request)
+            return _welcome(data, reply, request, encrypted)
         heard = yield Ask(Party.SERVER)
     return NotOpened(Signal.FALTERED, heard.reason)
 
 
-def _welcome(data: bytes, reply: tuple[bytes, bytes], request: Request) -> Opened | NotOpened:
+def _welcome(
+    data: bytes, reply: tuple[bytes, bytes], request: Request, encrypted: bool
+) -> Opened | NotOpened:
     kind, body = reply
     if kind == b"E":
         error = read_error(body)
         if error.sqlstate == CANNOT_CONNECT_NOW:
             return NotOpened(Signal.NOT_READY, error.message)
         return Opened(to_client=data, seen=Seen(rejected=True))
-    tap = _Tap(request)
+    tap = _Tap(request, encrypted)
     first, seen = tap.look(data)
     tap.wanted = request.at_last
     if first.refuse and not tap.only_this_session:
@@ -133,8 +192,10 @@ def _welcome(data: bytes, reply: tuple[bytes, bytes], request: Request) -> Opene
 class _Tap:
     """A startup tap that tells its witness and turns a server in the wrong role away."""
 
-    def __init__(self, request: Request) -> None:
-        self._tap = StartupTap(hold_back=request.wanted is not TargetSessionAttrs.ANY)
+    def __init__(self, request: Request, encrypted: bool) -> None:
+        self._tap = StartupTap(
+            hold_back=request.wanted is not TargetSessionAttrs.ANY, bind_channels=not encrypted
+        )
         self._witness = request.witness
         self.wanted = request.wanted
         self.only_this_session = False

@@ -225,7 +225,12 @@ class Session:
         if opening is None:
             unix = self._client.socket.family == socket.AF_UNIX
             request = request_of(
-                self._service, attempt.choice, lease.address, attempt.relayed.witness, unix=unix
+                self._service,
+                attempt.choice,
+                attempt.target,
+                lease.address,
+                attempt.relayed.witness,
+                unix=unix,
             )
             opening = begin(wire.open(hello, request))
         opened = await finish(opening, {Party.CLIENT: self._client, Party.SERVER: trio.SocketStream(server)})
@@ -243,7 +248,8 @@ class Session:
         relayed.begin(opened)
         relayed.traffic.began_at = monotonic()
         client = detached(self._client.socket)
-        link = relayed.link(client, detached(server), opened.to_server, opened.to_client, opened.tap)
+        relayed_server = opened.relayed(detached(server))
+        link = relayed.link(client, relayed_server, opened.to_server, opened.to_client, opened.tap)
         relayed.carried(self._service.engine.carry(link, relayed.over))
         self.handed_over = True
 
@@ -278,7 +284,7 @@ class Session:
 
 
 def request_of(
-    service: Service, choice: Choice, address: Address, witness: Witness, *, unix: bool
+    service: Service, choice: Choice, target: Target, address: Address, witness: Witness, *, unix: bool
 ) -> Request:
     """What a session asks of its server.
 
@@ -286,12 +292,13 @@ def request_of(
     there are others; one that is known to be none was chosen for lack of others.
 
     Args:
+      address: the one of the target's that it was dialled at.
       unix: the client came over a unix socket.
     """
+    tls = service.database.tls
+    private = ipaddress.ip_address(address.host).is_loopback or (tls is not None and tls.encrypts)
     at_last = wanted = service.database.target_session_attrs
     undecided = wanted is TargetSessionAttrs.PREFER_STANDBY and len(choice.pool) > 1
     if undecided and service.judge.role(address) is Role.UNKNOWN:
         wanted = TargetSessionAttrs.STANDBY
-    return Request(
-        wanted, at_last, witness, exposed=unix and not ipaddress.ip_address(address.host).is_loopback
-    )
+    return Request(target.name, wanted, at_last, witness, exposed=unix and not private)

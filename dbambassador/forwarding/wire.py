@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from socket import socket
 from typing import Protocol
 
 from dbambassador.events import Refusal
 from dbambassador.forwarding.conversation import Conversation, at_once
+from dbambassador.forwarding.encrypted import handshake
 from dbambassador.forwarding.engine import Tap
 from dbambassador.health.evidence import Role, Signal
 from dbambassador.settings.schema import TargetSessionAttrs
+from dbambassador.transport.tls import EncryptedSocket, TlsEnd, TlsFailed
+from dbambassador.transport.tls_files import Encryption
 
 
 @dataclass(slots=True)
@@ -58,6 +62,12 @@ class Opened:
     to_client: bytes = b""
     tap: Tap | None = None
     seen: Seen | None = None
+    tls: TlsEnd | None = None
+    """The server's side is encrypted."""
+
+    def relayed(self, server: socket) -> socket:
+        """The server's socket for an engine; this takes it over."""
+        return server if self.tls is None else EncryptedSocket(server, self.tls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,9 @@ Witness = Callable[[Seen], None]
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a session asks of the server that it is opened with."""
+
+    host: str
+    """The server's name, as its certificate is to have it."""
 
     wanted: TargetSessionAttrs
     at_last: TargetSessionAttrs
@@ -126,14 +139,25 @@ class Wire(Protocol):
 class TcpWire:
     """Bytes of which nothing is known: a refused client is closed, which is all that can be said."""
 
-    opaque = True
     resets_unopened = False
+
+    def __init__(self, encryption: Encryption | None = None) -> None:
+        """`encryption`: the server's side is encrypted here, from its first byte on."""
+        self._encryption = encryption
+        self.opaque = encryption is None
 
     def hello(self) -> Greeting:
         return at_once(Hello())
 
     def open(self, hello: Hello, request: Request) -> Opening:
-        return at_once(Opened())
+        if self._encryption is None:
+            return Opened()
+        try:
+            tls = self._encryption.begin(request.host)
+        except TlsFailed as failed:
+            return NotOpened(Signal.FALTERED, str(failed))
+        failure = yield from handshake(tls)
+        return NotOpened(Signal.FALTERED, failure) if failure else Opened(tls=tls)
 
     def identify(self, hello: Hello) -> Conversation[bytes | Cancel | Left]:
         return at_once(b"")

@@ -167,6 +167,11 @@ def _of_a_database(event: Event) -> Phrase | None:
         case events.CheckRestored(_, address):
             text = f"{address}: the check can log in again"
             return Phrase(Level.INFO, text, {"address": str(address)})
+        case events.CertificatesReloaded():
+            return Phrase(Level.INFO, "certificates were read anew")
+        case events.CertificatesUnusable(_, reason):
+            text = f"changed certificates cannot be used, the former ones stay: {reason}"
+            return Phrase(Level.ERROR, text, {"reason": reason})
         case events.RoleChanged(_, address, before, now):
             fields = {"address": str(address), "before": before, "role": now}
             return Phrase(Level.INFO, f"{address} is {now} now, was {before}", fields)

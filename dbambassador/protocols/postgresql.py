@@ -126,6 +126,20 @@ def startup_parameters(packet: bytes) -> Mapping[str, bytes]:
     return parameters
 
 
+ENCRYPTION_REQUEST = _LENGTH_AND_CODE.pack(8, SSL_REQUEST)
+
+
+def why_not_encrypted(answer: bytes) -> str:
+    """What another answer than `S` to an encryption request says; empty where there is none."""
+    if not answer:
+        return ""
+    if answer == b"N":
+        return "it has no TLS, which sslmode asks for"
+    if answer == b"E":
+        return "it answers a request for TLS with an error"
+    return f"not a PostgreSQL server (its answer begins with {answer!r})"
+
+
 def error_response(sqlstate: str, message: str, hint: str = "") -> bytes:
     """A FATAL ErrorResponse, as a server sends before it closes."""
     fields = {"S": "FATAL", "V": "FATAL", "C": sqlstate, "M": message, "H": hint}

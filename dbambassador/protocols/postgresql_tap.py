@@ -17,6 +17,7 @@ MAX_STARTUP_REPLY = 64 * 1024
 """A startup reply is about 400 bytes; past this the tap gives up and lets everything through."""
 
 _AUTHENTICATION_OK = b"\0\0\0\0"
+_AUTHENTICATION_SASL = b"\0\0\0\x0a"
 _EXPECTED = frozenset(b"RSNvKEZ")
 
 
@@ -42,9 +43,15 @@ class Passage:
 class StartupTap:
     """A machine for one connection: `feed` it the server's bytes in order until a passage is `done`."""
 
-    def __init__(self, *, hold_back: bool) -> None:
-        """`hold_back`: keep what follows AuthenticationOk until the welcome is complete."""
+    def __init__(self, *, hold_back: bool, bind_channels: bool = True) -> None:
+        """
+        Args:
+          hold_back: keep what follows AuthenticationOk until the welcome is complete.
+          bind_channels: the client may have SCRAM bind to its TLS. Where only the server's side is encrypted,
+            libpq refuses to go on when that is so much as offered.
+        """
         self._hold_back = hold_back
+        self._bind_channels = bind_channels
         self._buffer = b""
         self._held: list[bytes] = []
         self._holding = False
@@ -60,6 +67,8 @@ class StartupTap:
         forward: list[bytes] = []
         while (message := self._next_message()) is not None:
             over = self._observe(message)
+            if not self._bind_channels:
+                message = without_channel_binding(message)
             (self._held if self._holding else forward).append(message)
             if over:
                 return self._finish(forward)
@@ -112,3 +121,15 @@ class StartupTap:
             welcome=self._holding and self._error is None,
             error=self._error,
         )
+
+
+def without_channel_binding(message: bytes) -> bytes:
+    """An AuthenticationSASL without the mechanisms that bind to TLS; any other message as it is.
+
+    https://www.postgresql.org/docs/current/sasl-authentication.html
+    """
+    if message[:1] != b"R" or message[5:9] != _AUTHENTICATION_SASL:
+        return message
+    mechanisms = [name for name in message[9:].split(b"\0") if name and not name.endswith(b"-PLUS")]
+    body = _AUTHENTICATION_SASL + b"".join(name + b"\0" for name in mechanisms) + b"\0"
+    return b"R" + (4 + len(body)).to_bytes(4, "big") + body

@@ -116,7 +116,7 @@ def hold(conversation: Conversation[T], parties: Parties, *, steps: int = 1_000_
 
 
 def request(wanted: TargetSessionAttrs = TargetSessionAttrs.ANY, seen: list[Seen] | None = None) -> Request:
-    return Request(wanted, wanted, (seen if seen is not None else []).append)
+    return Request("db.test", wanted, wanted, (seen if seen is not None else []).append)
 
 
 def pass_on(opened: Opened, parties: Parties) -> None:

@@ -40,6 +40,8 @@ EVERY: tuple[Event, ...] = (
     events.CheckBlocked("orders", ADDRESS, "1129"),
     events.CheckDenied("orders", ADDRESS, "takes sessions, but refused the check's login"),
     events.CheckRestored("orders", ADDRESS),
+    events.CertificatesReloaded("orders"),
+    events.CertificatesUnusable("orders", "sslkey /run/tls.key: it is not the key of /run/tls.crt"),
     events.RoleChanged("orders", ADDRESS, "standby", "primary"),
     events.ChoiceChanged("orders", serving(1, TARGET)),
     events.SessionOpened("orders", ADDRESS),

@@ -1,0 +1,54 @@
+"""Conversations whose server's part is encrypted. Pure but for OpenSSL, which works on memory."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from dbambassador.forwarding.conversation import Ask, Conversation, Heard, Party, Pending, answer, begin
+from dbambassador.transport.tls import TlsEnd, TlsFailed
+
+T = TypeVar("T")
+
+
+def handshake(tls: TlsEnd) -> Conversation[str]:
+    """Begins TLS with the server. Result: empty, or why it failed."""
+    heard = Heard(b"")
+    try:
+        while not tls.shake_hands(heard.data):
+            heard = yield Ask(Party.SERVER, tls.outgoing())
+            if not heard.data:
+                return f"no TLS with the server: {heard.reason}"
+    except TlsFailed as failed:
+        return f"no TLS with the server: {failed}"
+    return ""
+
+
+def secured(conversation: Conversation[T], tls: TlsEnd) -> Conversation[T]:
+    """Has all that a conversation says to the server encrypted, and all that it hears of it decrypted.
+
+    A server that did not like the client's part of the handshake says so here, in its first answer.
+    """
+    said = begin(conversation)
+    while isinstance(said, Pending):
+        if said.ask.party is Party.SERVER:
+            heard = yield from _ask(said.ask, tls)
+        else:
+            heard = yield said.ask
+        said = answer(said, heard)
+    return said.result
+
+
+def _ask(ask: Ask, tls: TlsEnd) -> Conversation[Heard]:
+    try:
+        say = tls.encrypt(ask.say)
+        while not tls.ended:
+            heard = yield Ask(Party.SERVER, say)
+            if not heard.data:
+                return heard
+            text = tls.decrypt(heard.data)
+            if text:
+                return Heard(text)
+            say = tls.outgoing()
+    except TlsFailed as failed:
+        return Heard(b"", f"no TLS with the server: {failed}")
+    return Heard(b"")

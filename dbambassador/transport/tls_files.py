@@ -1,0 +1,150 @@
+"""The certificates that a database's TLS goes by, from their files, which may be replaced at any time."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+
+from dbambassador.settings.schema import SYSTEM_CAS, Negotiation, Tls
+from dbambassador.settings.schema import SslMode as Mode
+from dbambassador.transport.tls import TlsEnd
+
+LOOK_PERIOD = 1.0
+"""Seconds between looks at the files, at least: new certificates come days before the old ones expire."""
+ALPN = "postgresql"
+"""What PostgreSQL calls itself where TLS begins at once:
+https://www.iana.org/assignments/tls-extensiontype-values"""
+
+Stamps = tuple[tuple[int, int, int] | None, ...]
+"""For each file: modified at, inode, size; None where there is none."""
+Told = Callable[[str], None]
+"""Called when the files have changed: with an empty text, or why the former ones stay in use."""
+
+
+class Unusable(Exception):
+    """A file that cannot be used; the message names it and says why."""
+
+
+class Encryption:
+    """A database's TLS. Not for several threads at once."""
+
+    def __init__(self, tls: Tls, told: Told = lambda _: None) -> None:
+        """Reads the files.
+
+        Raises:
+          Unusable
+        """
+        assert tls.encrypts
+        self.direct = tls.negotiation is Negotiation.DIRECT
+        """It begins at once; otherwise a PostgreSQL server is asked first."""
+        self.mode = tls.mode
+        self._tls = tls
+        self._told = told
+        self._stamps = _stamps(tls)
+        self._looked_at = monotonic()
+        self._context = _context(tls)
+
+    def begin(self, host: str) -> TlsEnd:
+        """Begins a connection to a host of this name.
+
+        Raises:
+          TlsFailed: no certificate can have this name.
+        """
+        return TlsEnd(self.context, host)
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """By the files as they are now, or were when they could last be used."""
+        now = monotonic()
+        if now >= self._looked_at + LOOK_PERIOD:
+            self._looked_at = now
+            stamps = _stamps(self._tls)
+            if stamps != self._stamps:
+                self._stamps = stamps
+                self._read_anew()
+        return self._context
+
+    def _read_anew(self) -> None:
+        try:
+            self._context = _context(self._tls)
+        except Unusable as error:
+            self._told(str(error))
+        else:
+            self._told("")
+
+
+def _stamps(tls: Tls) -> Stamps:
+    return tuple(_stamp(path) for path in (tls.rootcert, tls.cert, tls.key) if path and path != SYSTEM_CAS)
+
+
+def _stamp(path: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+def _context(tls: Tls) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.check_hostname = tls.mode is Mode.VERIFY_FULL
+    context.verify_mode = ssl.CERT_REQUIRED if tls.verifies else ssl.CERT_NONE
+    if tls.negotiation is Negotiation.DIRECT:
+        context.set_alpn_protocols([ALPN])
+    if tls.rootcert == SYSTEM_CAS:
+        _trust_system(context)
+    elif tls.verifies:
+        _trust(context, tls.rootcert)
+    if tls.cert:
+        _show(context, tls.cert, tls.key)
+    return context
+
+
+def _trust(context: ssl.SSLContext, path: str) -> None:
+    text = _text(path, "sslrootcert")
+    try:
+        context.load_verify_locations(cadata=text)
+    except (ssl.SSLError, ValueError):
+        raise Unusable(f"sslrootcert {path}: no certificates in PEM form") from None
+
+
+def _trust_system(context: ssl.SSLContext) -> None:
+    places = ssl.get_default_verify_paths()
+    if places.cafile is None and not (places.capath and os.listdir(places.capath)):
+        raise Unusable(f"sslrootcert {SYSTEM_CAS}: this system has no authorities (package ca-certificates)")
+    context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+
+
+def _show(context: ssl.SSLContext, cert: str, key: str) -> None:
+    for path, name in ((cert, "sslcert"), (key, "sslkey")):
+        _text(path, name)
+    try:
+        context.load_cert_chain(cert, key, password=_no_passphrase)
+    except _Encrypted:
+        raise Unusable(
+            f"sslkey {key}: it is encrypted, and there is nobody to ask for its passphrase"
+        ) from None
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise Unusable(f"sslkey {key}: it is not the key of {cert}") from None
+        raise Unusable(f"sslcert {cert} with sslkey {key}: no certificate and key in PEM form") from None
+
+
+def _text(path: str, name: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii", errors="replace")
+    except OSError as error:
+        raise Unusable(f"{name} {path}: {(error.strerror or str(error)).lower()}") from None
+
+
+class _Encrypted(Exception):
+    """OpenSSL asks for a passphrase."""
+
+
+def _no_passphrase() -> bytes:
+    raise _Encrypted
