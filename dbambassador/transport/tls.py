@@ -116,18 +116,21 @@ class TlsEnd:
           TlsFailed
         """
         self._incoming.write(data)
-        text = []
+        text: list[bytes] = []
         while not self.ended:
             try:
-                text.append(self._connection.read(RECORD))
+                read = self._connection.read(RECORD)
             except ssl.SSLWantReadError:
                 break
-            except ssl.SSLZeroReturnError:
+            except ssl.SSLZeroReturnError:  # raised once we have ended as well
                 self.ended = True
             except ssl.SSLError as error:
                 if text:  # the next call meets it again
                     break
                 raise TlsFailed(_described(error, self._host)) from None
+            else:
+                text.append(read)
+                self.ended = not read
         return b"".join(text)
 
     @property
@@ -147,10 +150,11 @@ class TlsEnd:
           ssl.SSLError
         """
         try:
-            return self._connection.read(len(into), into)  # type: ignore[return-value]
+            count: int = self._connection.read(len(into), into)  # type: ignore[assignment]
         except ssl.SSLZeroReturnError:
-            self.ended = True
-            return 0
+            count = 0
+        self.ended = not count
+        return count
 
     def end(self) -> bytes:
         """What says that nothing more will be sent (close_notify). The server may go on."""

@@ -137,7 +137,7 @@ def _show(context: ssl.SSLContext, cert: str, key: str) -> None:
 
 def _text(path: str, name: str) -> str:
     try:
-        return Path(path).read_text(encoding="ascii", errors="replace")
+        return Path(path).read_text(encoding="ascii", errors="backslashreplace")
     except OSError as error:
         raise Unusable(f"{name} {path}: {(error.strerror or str(error)).lower()}") from None
 
