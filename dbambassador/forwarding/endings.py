@@ -1,7 +1,8 @@
 """How the ends of a session's two directions make the end of the session. Pure.
 
 Both engines go by it: an end of stream is passed on and the other direction goes on; a broken source ends the
-session; a broken sink leaves time to read out what its peer had sent before.
+session; a broken sink leaves time to read out what its peer had sent before. A client that was refused is
+read out as well: closing with its bytes unread would reset the error away that tells it why.
 """
 
 from __future__ import annotations
@@ -28,7 +29,13 @@ class Then(Enum):
 
     PASS_ON = "the sink is told of the end of stream"
     READ_OUT = "the other direction has READ_OUT_LIMIT to end by itself"
+    DISCARD = (
+        "the sink is told of the end, and has READ_OUT_LIMIT to end by itself; what it says goes nowhere"
+    )
     OVER = "the session is over"
+
+
+_FIRST = {End.EOF: Then.PASS_ON, End.SINK_RESET: Then.READ_OUT, End.REFUSED: Then.DISCARD}
 
 
 class Endings:
@@ -50,7 +57,7 @@ class Endings:
         """Takes note of the end of the direction whose source is the client, or is the server."""
         if self._first is None:
             self._first, self._client_first = end, of_client
-            return {End.EOF: Then.PASS_ON, End.SINK_RESET: Then.READ_OUT}.get(end, Then.OVER)
+            return _FIRST.get(end, Then.OVER)
         self._second = end
         return Then.OVER
 

@@ -244,7 +244,9 @@ class EpollLoop:
             self._tell_of(source.session, tapped.tell)
         if tapped.done or tapped.refuse:
             source.tap = None
-        source.refusing = tapped.refuse
+        if tapped.refuse:
+            source.refusing = True
+            source.send = len  # whatever the other side says now, nobody hears
         self._keep(source.other, memoryview(tapped.forward))
         self._send_rest(source.other)
 
@@ -298,8 +300,22 @@ class EpollLoop:
                 pass  # gone by itself: its own direction tells
         elif then is Then.READ_OUT:
             self.alarm(monotonic() + READ_OUT_LIMIT, partial(self._finish, session))
+        elif then is Then.DISCARD:
+            self._discard(source.other)
+            self.alarm(monotonic() + READ_OUT_LIMIT, partial(self._finish, session))
         else:
             self._finish(session)
+
+    def _discard(self, refused: Side) -> None:
+        """Reads a side out that will hear nothing more, and has nobody hear it."""
+        refused.other.rest = None
+        for side in refused.session.sides:
+            try:
+                side.socket.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # gone by itself
+        if refused.open:
+            self._queue(refused)
 
     def _sound_alarms(self) -> None:
         now = monotonic()

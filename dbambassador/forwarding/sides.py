@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+from collections.abc import Callable
 from time import monotonic
 
 from dbambassador.forwarding.endings import Endings
@@ -39,7 +40,7 @@ class Side:
         self.session = session
         self.socket = taken
         self.receive = taken.recv_into
-        self.send = taken.send
+        self.send: Callable[[bytes | memoryview], int] = taken.send
         self.descriptor = taken.fileno()
         self.of_client = of_client
         self.traffic = session.traffic

@@ -8,6 +8,8 @@ into it and the copy of what could not be sent at once.
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 
 import trio
@@ -47,6 +49,7 @@ class _Direction:
     def __init__(self, source: socket.socket, sink: socket.socket, first: bytes, tap: Tap | None) -> None:
         self.source = source
         self.sink = sink
+        self.send: Callable[[bytes | memoryview], int] = sink.send
         self.first = first
         self.tap = tap
 
@@ -105,6 +108,11 @@ class _Session:
                 pass  # gone by itself: its own direction tells
         elif then is Then.READ_OUT:
             session.deadline = trio.current_time() + READ_OUT_LIMIT
+        elif then is Then.DISCARD:
+            for side in (self._client, self._server):
+                with suppress(OSError):  # gone by itself
+                    side.shutdown(socket.SHUT_WR)
+            session.deadline = trio.current_time() + READ_OUT_LIMIT
         else:
             session.cancel()
 
@@ -141,7 +149,7 @@ class _Session:
     async def _send_buffer(self, direction: _Direction, count: int) -> None:
         """Sends what lies in the shared buffer, which is free again at the first wait."""
         try:
-            sent = direction.sink.send(self._buffer[:count])
+            sent = direction.send(self._buffer[:count])
         except BlockingIOError:
             sent = 0
         self._count(direction, sent)
@@ -155,6 +163,8 @@ class _Session:
             tapped.tell()
         if tapped.done or tapped.refuse:
             direction.tap = None
+        if tapped.refuse:
+            self._to_server.send = len  # whatever the client says now, nobody hears
         if tapped.forward:
             await self._send(direction, tapped.forward)
         return tapped.refuse
@@ -163,7 +173,7 @@ class _Session:
         rest = memoryview(data)
         while rest:
             try:
-                sent = direction.sink.send(rest)
+                sent = direction.send(rest)
             except BlockingIOError:
                 await trio.lowlevel.wait_writable(direction.sink)
                 continue

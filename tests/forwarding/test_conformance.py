@@ -446,6 +446,25 @@ async def test_a_tap_that_refuses_ends_the_session_with_its_words(
     async with relayed(engine, pair, tap=lambda data: Tapped(words, True, True)) as session:
         await session.server.send_all(b"welcome")
         assert await read_all(session.client) == words
+        await session.client.send_eof()
+        await session.ended.wait()
+        assert session.outcome is How.REFUSED
+
+
+async def test_a_refused_client_that_speaks_on_reads_why_and_reaches_nobody(
+    engine: Engine, pair: MakePair
+) -> None:
+    words = Random(7).randbytes(1 << 20)
+    async with relayed(engine, pair, tap=lambda data: Tapped(words, True, True)) as session:
+        await session.client.send_all(b"startup")
+        assert await session.server.receive_some(100) == b"startup"
+        await session.server.send_all(b"welcome")
+        heard = bytes(await session.client.receive_some(1))
+        await session.client.send_all(b"query" * 10_000)
+        assert heard + await read_all(session.client) == words
+        await session.client.send_all(b"query")
+        assert (await read_rest(session.server))[0] == b""
+        await session.client.send_eof()
         await session.ended.wait()
         assert session.outcome is How.REFUSED
 
