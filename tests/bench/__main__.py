@@ -16,11 +16,11 @@ from tempfile import TemporaryDirectory
 from dbambassador.demo.installations import installations
 from dbambassador.demo.postgresql import Ground
 from dbambassador.demo.processes import temporary_directory
-from tests.bench import comparison, endurance, failover, faults, idle, integrity, reflection
+from tests.bench import comparison, endurance, failover, faults, idle, integrity, reflection, tls
 
 BENCHMARKS = {
     module.__name__.rpartition(".")[2]: module
-    for module in (idle, reflection, failover, comparison, integrity, endurance, faults)
+    for module in (idle, reflection, failover, comparison, tls, integrity, endurance, faults)
 }
 
 
