@@ -14,8 +14,10 @@ if os.environ.get("CI", "").lower() not in ("", "0", "false"):
     settings.load_profile("reproducible")
 
 pytest_plugins = (
+    "tests.testbed.certificates",
     "tests.testbed.dns",
     "tests.testbed.mariadb",
+    "tests.testbed.mysql",
     "tests.testbed.netns",
     "tests.testbed.postgresql",
     "tests.testbed.processes",

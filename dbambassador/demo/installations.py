@@ -62,10 +62,16 @@ def installations() -> tuple[Installation, ...]:
         system.append(Path(on_path).resolve().parent)
     found: dict[Path, Installation] = {}
     for group in (_wheel(), system):
-        usable = {where: version for where in group if (version := _version(where))}
-        for where, version in sorted(usable.items(), key=lambda item: _number(item[1]), reverse=True):
-            found.setdefault(where, Installation(where, version))
+        usable = [one for where in group if (one := installation(where)) is not None]
+        for one in sorted(usable, key=lambda one: _number(one.version), reverse=True):
+            found.setdefault(one.bin, one)
     return tuple(found.values())
+
+
+def installation(where: Path) -> Installation | None:
+    """The installation whose programs lie in `where`, if they are there and can be run."""
+    version = _version(where)
+    return Installation(where, version) if version else None
 
 
 def newest() -> Installation:

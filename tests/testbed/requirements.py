@@ -20,6 +20,11 @@ def missing(message: str) -> NoReturn:
     pytest.skip(message)
 
 
+def optional(message: str) -> NoReturn:
+    """Ends the test: skipped, in CI too. For what no machine can be asked to have, as unreleased software."""
+    pytest.skip(message)
+
+
 def find(command: str) -> str | None:
     """The path of a program, looked for in PATH and in the system directories."""
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), *SYSTEM_DIRECTORIES))

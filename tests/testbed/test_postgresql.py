@@ -13,7 +13,8 @@ import pytest
 from dbambassador.demo.installations import Installation
 from dbambassador.demo.postgresql import Ground, PostgreSQL, ServerFailed
 from dbambassador.demo.processes import temporary_directory
-from tests.testbed.postgresql import Pair
+from tests.testbed.certificates import Certificates
+from tests.testbed.postgresql import Pair, access, add_user, tls
 
 
 def alive(pid: int) -> bool:
@@ -102,3 +103,44 @@ def _is_zombie(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
         return True
+
+
+@pytest.mark.parametrize("ground", ["postgresql_tls_ground", "postgresql_sid_ground"])
+def test_a_server_shows_its_certificate_and_asks_as_its_access_file_says(
+    ground: str, request: pytest.FixtureRequest, certificates: Certificates
+) -> None:
+    installed: Ground = request.getfixturevalue(ground)
+    with temporary_directory() as directory:
+        settings = {
+            **tls(certificates.server("db.test", "127.0.0.1"), clients=certificates.authority),
+            **access(
+                installed,
+                "asking",
+                "hostssl all scram,old all scram-sha-256",
+                "hostssl all certified all cert",
+            ),
+        }
+        server = PostgreSQL.created(
+            Ground(installed.installation, directory, installed.identity), "asking", settings=settings
+        )
+        try:
+            server.start()
+            add_user(server, "scram", "secret")
+            add_user(server, "certified", "unused")
+            where = f"port={server.port} dbname=postgres sslrootcert={certificates.authority}"
+            verified = f"{where} host=127.0.0.1 sslmode=verify-full"
+            with psycopg.connect(f"{verified} user=scram password=secret") as session:
+                assert session.pgconn.ssl_in_use
+            with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+                psycopg.connect(f"{verified} user=scram password=wrong")
+            with pytest.raises(psycopg.OperationalError, match="no encryption"):
+                psycopg.connect(f"{where} host=127.0.0.1 sslmode=disable user=scram password=secret")
+            with pytest.raises(psycopg.OperationalError, match="does not match host name"):
+                psycopg.connect(f"{where} host=localhost sslmode=verify-full user=scram password=secret")
+            own = certificates.client("certified")
+            with psycopg.connect(
+                f"{verified} user=certified sslcert={own.chain} sslkey={own.key}"
+            ) as session:
+                assert session.execute("SELECT current_user").fetchone() == ("certified",)
+        finally:
+            server.stop()
