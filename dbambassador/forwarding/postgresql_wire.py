@@ -80,6 +80,7 @@ class PostgresqlWire:
 
     def _pass_on(self, hello: Hello, request: Request) -> wire.Opening:
         """The client has whatever encryption it agrees on with the server."""
+        refused: set[Kind] = set()
         opening = yield from _opening_of(hello)
         while isinstance(opening, Opening) and opening.kind in _ENCRYPTION:
             if opening.rest:
@@ -95,7 +96,7 @@ class PostgresqlWire:
                 )
             if answer != b"N":  # encrypted from here on, or an error of a server that knows no encryption
                 return Opened(to_client=answer, seen=None if answer == b"E" else Seen(encrypted=True))
-            opening = yield from _tell_no(hello)
+            opening = yield from _tell_no(hello, opening.kind, refused)
         if isinstance(opening, Left):
             return opening
         if opening.kind is Kind.CANCEL:
@@ -252,17 +253,26 @@ def _opening_of(hello: Hello) -> Conversation[Opening | Left]:
 
 def _startup_of(hello: Hello) -> Conversation[Opening | Left]:
     """The same, if need be after telling the client that there is no encryption."""
+    refused: set[Kind] = set()
     opening = yield from _opening_of(hello)
     while isinstance(opening, Opening) and opening.kind in _ENCRYPTION:
-        opening = yield from _tell_no(hello)
+        opening = yield from _tell_no(hello, opening.kind, refused)
     return opening
 
 
-def _tell_no(hello: Hello) -> Conversation[Opening | Left]:
-    """Refuses encryption, and reads what the client asks next."""
+def _tell_no(hello: Hello, encryption: Kind, refused: set[Kind]) -> Conversation[Opening | Left]:
+    """Refuses an encryption, and reads what the client asks next. Each of the two may be asked for once.
+
+    Args:
+      refused: those that were, before.
+    """
+    refused.add(encryption)
     hello.data = b""
     heard = yield Ask(Party.CLIENT, b"N")
     if not heard.data:
         return Left(heard.reason)
     hello.data = heard.data
-    return (yield from _opening_of(hello))
+    opening = yield from _opening_of(hello)
+    if isinstance(opening, Opening) and opening.kind in refused:
+        return Left(f"sent its {opening.kind.value} again")
+    return opening

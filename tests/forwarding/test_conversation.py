@@ -201,6 +201,23 @@ def test_a_cancel_request_is_one_however_it_comes_and_even_after_a_no(
     assert parties.server.told == SSL_REQUEST
 
 
+@pytest.mark.parametrize("again", [SSL_REQUEST, GSSENC_REQUEST])
+@pytest.mark.parametrize("how", ["open", "identify", "last words"])
+def test_a_client_that_asks_for_the_same_encryption_for_ever_is_left(again: bytes, how: str) -> None:
+    wire = PostgresqlWire()
+    requests = [SSL_REQUEST, GSSENC_REQUEST, again]
+    parties = Parties(Dialogue(requests, [8]), Side(b"NN", [1]))
+    hello = hold(wire.hello(), parties)
+    assert isinstance(hello, Hello)
+    if how == "last words":
+        assert hold(wire.last_words(hello, Refusal.NO_TARGET, ""), parties) == b""
+    else:
+        left = hold(wire.open(hello, request()) if how == "open" else wire.identify(hello), parties)
+        kind = "SSLRequest" if again == SSL_REQUEST else "GSSENCRequest"
+        assert left == Left(f"sent its {kind} again")
+    assert parties.client.told == b"NN"
+
+
 @given(SIZES, st.binary(max_size=40))
 def test_a_mysql_session_is_opened_however_its_greeting_comes(sizes: list[int], more: bytes) -> None:
     parties = Parties(Side(b"", [1]), Side(GREETING + more, sizes))
