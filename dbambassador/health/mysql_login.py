@@ -25,6 +25,7 @@ from dbambassador.protocols import mysql
 from dbambassador.protocols.malformed import Malformed
 from dbambassador.settings.schema import Login, Protocol
 from dbambassador.transport.dial import describe, dial, reset_on_close
+from dbambassador.transport.tcp_info import has_ended
 from dbambassador.values import Address
 
 REST_DELAY = 0.01
@@ -83,14 +84,17 @@ async def _greeting(connection: SocketType) -> mysql.Greeting | mysql.ServerErro
       OSError, Malformed
     """
     data = b""
-    while (packet := mysql.read_packet(data)) is None:
+    while True:
         seen = len(data)
-        data = await connection.recv(mysql.MAX_PACKET, socket.MSG_PEEK)
-        if not data:
+        complete = has_ended(connection)
+        data = await connection.recv(mysql.LONGEST, socket.MSG_PEEK)
+        packet = mysql.read_packet(data)
+        if packet is not None:
+            return mysql.read_greeting(packet.payload)
+        if complete or not data:
             raise Malformed("connection closed before an answer")
         if len(data) == seen:
             await trio.sleep(REST_DELAY)
-    return mysql.read_greeting(packet.payload)
 
 
 async def _in_thread(

@@ -21,7 +21,9 @@ OFFLINE_MODE = 3032
 """ER_SERVER_OFFLINE_MODE: sessions are for administrators only."""
 
 MAX_PACKET = 16 * 1024
-"""More than any packet of the connection phase that a server sends unasked."""
+"""Bytes. More than any packet of the connection phase that a server sends unasked."""
+LONGEST = 4 + MAX_PACKET
+"""With its header."""
 
 CLIENT_LONG_PASSWORD = 0x1
 CLIENT_PROTOCOL_41 = 0x200

@@ -54,12 +54,15 @@ def delivery(connection: socket.socket) -> Delivery | None:
 
 def has_left(connection: SocketType) -> bool:
     """Whether the peer has closed, and nothing that it said before waits to be read. Reads nothing itself."""
+    return has_ended(connection) and not _waiting(connection.fileno())
+
+
+def has_ended(connection: SocketType) -> bool:
+    """Whether the peer will say no more than what waits to be read, if anything does."""
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN | select.POLLRDHUP)
     events = dict(poll.poll(0)).get(connection.fileno(), 0)
-    if not events & (select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL):
-        return False
-    return not _waiting(connection.fileno())
+    return bool(events & (select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL))
 
 
 def _waiting(descriptor: int) -> int:

@@ -315,6 +315,20 @@ async def test_what_is_no_mysql_server_fails(words: Sequence[bytes], password_fi
     assert (evidence.signal, evidence.role) == (Signal.FAILED, Role.UNKNOWN)
 
 
+async def test_half_a_greeting_is_not_waited_for_once_the_server_has_left(password_file: str) -> None:
+    async with stub(saying(greeting()[:20])) as address:
+        with trio.fail_after(1.0):
+            evidence = await seen(checked(password_file), address)
+    assert (evidence.signal, evidence.detail) == (Signal.FAILED, "connection closed before an answer")
+
+
+async def test_the_longest_first_packet_is_read_whole(password_file: str) -> None:
+    message = b"x" * (mysql.MAX_PACKET - 3)
+    async with stub(saying(mysql.error_before_greeting(1053, message.decode()))) as address:
+        evidence = await seen(checked(password_file), address)
+    assert (evidence.signal, len(evidence.detail)) == (Signal.NOT_READY, len(message))
+
+
 async def test_a_greeting_in_two_pieces(server: MariaDB, password_file: str) -> None:
     async def slowly(stream: trio.SocketStream) -> None:
         async with await trio.open_tcp_stream("127.0.0.1", server.port) as further:
