@@ -24,9 +24,10 @@ class ResolvConf:
     @property
     def service_zone(self) -> tuple[str, str] | None:
         """Namespace and cluster domain, if the search list is one that the kubelet writes."""
-        for name in self.search:
-            match = _SERVICE_ZONE.fullmatch(name.rstrip(".").lower())
-            if match and f"svc.{match[2]}" in (other.rstrip(".").lower() for other in self.search):
+        names = dict.fromkeys(name.rstrip(".").lower() for name in self.search)
+        for name in names:
+            match = _SERVICE_ZONE.fullmatch(name)
+            if match and f"svc.{match[2]}" in names:
                 return match[1], match[2]
         return None
 

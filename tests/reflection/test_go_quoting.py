@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,6 +98,21 @@ def test_golden(quoted: bytes, text: str) -> None:
 def test_refused(quoted: bytes) -> None:
     with pytest.raises(Malformed):
         unquote(quoted)
+
+
+def test_a_long_value_is_read_in_little_memory() -> None:
+    quoted = b'"' + rb"\\" * 10_000 + b"x" * 40_000
+    for whole in (quoted + b'"', quoted):  # with its end, and without
+        tracemalloc.start()
+        try:
+            if whole is quoted:
+                with pytest.raises(Malformed):
+                    unquote(whole)
+            else:
+                assert unquote(whole) == "\\" * 10_000 + "x" * 40_000
+            assert tracemalloc.get_traced_memory()[1] < 1024 * 1024
+        finally:
+            tracemalloc.stop()
 
 
 def test_a_map_as_the_kubelet_writes_it() -> None:

@@ -14,7 +14,7 @@ import trustme
 from dbambassador.reflection import downward, hosts, otel, resolv_conf, service_account
 from dbambassador.reflection.certificates import NoCertificate, fingerprints
 from dbambassador.reflection.findings import Findings
-from dbambassador.reflection.reading import Files, Reading
+from dbambassador.reflection.reading import MAX_BYTES, Files, Reading
 from dbambassador.values import Confidence, Fact, Facts, State
 from tests.reflection.places import AUTHORITY, Place
 
@@ -208,6 +208,13 @@ def test_the_search_list_of_a_pod() -> None:
 )
 def test_other_search_lists_tell_no_namespace(line: bytes) -> None:
     assert resolv_conf.parse(line).service_zone is None
+
+
+def test_a_search_list_of_thousands_of_namespaces_is_read_at_once() -> None:
+    names = [f"{number:x}.svc.b" for number in range(MAX_BYTES // 11)]
+    started = time.process_time()
+    assert resolv_conf.parse(f"search {' '.join(names)}".encode()).service_zone is None
+    assert time.process_time() - started < 0.5
 
 
 # OTEL_RESOURCE_ATTRIBUTES
