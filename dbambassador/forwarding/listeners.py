@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 from typing import TYPE_CHECKING
 
 import trio
@@ -19,7 +20,8 @@ from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.session import Attempt, Greeting, Session
 from dbambassador.settings.schema import Database, Listen, UnixListen
 from dbambassador.transport.dial import tune
-from dbambassador.transport.listen import NoSuchAddress, close_tcp, listen_tcp, listen_unix, remove_unix
+from dbambassador.transport.listen import NoSuchAddress, close_tcp, listen_tcp
+from dbambassador.transport.unix_sockets import close_unix, listen_unix
 
 if TYPE_CHECKING:
     from dbambassador.forwarding.fast_path import FastPath
@@ -40,7 +42,7 @@ async def open_listeners(database: Database, publish: Publish) -> list[trio.Sock
     try:
         for listen in database.listen:
             try:
-                opened.append(await _open(listen))
+                opened.append(await _open(listen, database))
             except NoSuchAddress as reason:
                 if not getattr(listen, "optional", False):
                     raise _missing(listen, reason) from None
@@ -56,17 +58,13 @@ async def open_listeners(database: Database, publish: Publish) -> list[trio.Sock
 def close_listeners(listeners: list[trio.SocketListener]) -> None:
     """Closes them, and removes the unix sockets among them."""
     for listener in listeners:
-        name = listener.socket.getsockname()
-        if isinstance(name, str):
-            listener.socket.close()
-            remove_unix(name)
-        else:
-            close_tcp(listener)
+        close = close_unix if listener.socket.family == socket.AF_UNIX else close_tcp
+        close(listener)
 
 
-async def _open(listen: Listen) -> trio.SocketListener:
+async def _open(listen: Listen, database: Database) -> trio.SocketListener:
     if isinstance(listen, UnixListen):
-        return await listen_unix(listen.path)
+        return await listen_unix(listen.path, database.unix_socket_mode, database.unix_socket_group)
     return await listen_tcp(listen.host, listen.port)
 
 

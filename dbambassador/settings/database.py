@@ -19,8 +19,11 @@ from dbambassador.settings.database_format import (
     DATABASE_KEYS,
     ENDPOINT_KEYS,
     HOLD_EXPECTED,
+    IDLE_EXPECTED,
     LONGEST_HOLD,
+    LONGEST_IDLE,
     PORT_EXPECTED,
+    SHORTEST_IDLE,
 )
 from dbambassador.settings.reading import Refused, Report, Section, items, text, whole_number
 from dbambassador.settings.schema import (
@@ -35,6 +38,7 @@ from dbambassador.settings.schema import (
 from dbambassador.settings.sharing import decode_balance, decode_role, refuse_weights
 from dbambassador.settings.tls import decode_tls
 from dbambassador.settings.tree import Entries, Node, Place, described, shortened
+from dbambassador.settings.unix_sockets import decode_access
 
 DATABASE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
@@ -61,7 +65,10 @@ def decode_databases(node: Node | None, parent: Place, report: Report) -> tuple[
 def _database(name: str, node: Node, report: Report, bound: list[Bound]) -> Database:
     section = Section(node, DATABASE_KEYS, report)
     protocol = section.read("protocol", _protocol, None)
+    problems = len(report.problems)
     addresses = _listens(name, section, bound)
+    whole = len(report.problems) == problems and not report.partial
+    socket_mode, socket_group = decode_access(section, addresses, whole=whole)
     check = decode_check(section, protocol)
     role = decode_role(section, protocol, check)
     return Database(
@@ -72,6 +79,9 @@ def _database(name: str, node: Node, report: Report, bound: list[Bound]) -> Data
         target_session_attrs=role or TargetSessionAttrs.ANY,
         balance=decode_balance(section, protocol, role),
         hold=section.read("hold", _hold, 5.0),
+        client_idle_timeout=section.read("client_idle_timeout", _idle, 0.0),
+        unix_socket_mode=socket_mode,
+        unix_socket_group=socket_group,
         check=check,
         tls=decode_tls(section, protocol),
     )
@@ -176,3 +186,10 @@ def _not_itself(found: Endpoint, addresses: tuple[Listen, ...]) -> Callable[[Nod
 
 def _hold(node: Node) -> float:
     return duration(text(HOLD_EXPECTED)(node), LONGEST_HOLD, HOLD_EXPECTED)
+
+
+def _idle(node: Node) -> float:
+    seconds = duration(text(IDLE_EXPECTED)(node), LONGEST_IDLE, IDLE_EXPECTED)
+    if 0 < seconds < SHORTEST_IDLE:
+        raise Refused(IDLE_EXPECTED)
+    return seconds

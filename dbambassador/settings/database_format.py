@@ -26,8 +26,21 @@ LONGEST_NAME = 128
 LONGEST_PATH = 1024
 """Characters of a URL's path; those of health endpoints are short."""
 
+SHORTEST_IDLE, LONGEST_IDLE = 1.0, 86400.0
+"""Seconds. Sessions are looked at four times a second. Whoever lets idle ones live for more than a day does
+not need their end."""
+UNIX_SOCKET_MODE = r"0?(?=[0-7]*[2367])[0-7]{3}"
+"""Octal, and somebody may write: that is what connecting takes (unix(7))."""
+HIGHEST_GROUP = 2**32 - 2
+"""The next number is chown(2)'s word for "as it is"."""
+LONGEST_GROUP = 256
+"""Characters: LOGIN_NAME_MAX of Linux; useradd allows 32, directories allow more."""
+
 DURATION_FORM = "as 5s, 200ms or 1m"
 HOLD_EXPECTED = f"a duration from 0s to 10m, {DURATION_FORM}"
+IDLE_EXPECTED = f"a duration from 1s to 1440m, or 0s for never, {DURATION_FORM}"
+MODE_EXPECTED = 'an octal mode as text, as "0660"'
+GROUP_EXPECTED = f"the name of a group or its number, at most {HIGHEST_GROUP}"
 INTERVAL_EXPECTED = f"a duration from 100ms to 10m, {DURATION_FORM}"
 RECHECK_EXPECTED = f"a duration from 50ms to 1m, {DURATION_FORM}"
 CHECKS_EXPECTED = f"a whole number from 1 to {MOST_CHECKS}"
@@ -210,6 +223,29 @@ DATABASE_KEYS = (
         name="hold",
         description="How long clients wait for a usable address before they get an error: 5s, 200ms, 1m.",
         schema={**DURATION, "default": DEFAULT_HOLD},
+    ),
+    Key(
+        name="client_idle_timeout",
+        description=(
+            "A session through which nothing passes in either direction for this long is cut, from 1s to "
+            "1440m; longer than the longest query that sends nothing meanwhile. 0s: never."
+        ),
+        schema={**DURATION, "default": "0s"},
+    ),
+    Key(
+        name="unix_socket_mode",
+        description='Octal mode of its unix sockets, as text: "0660".',
+        schema={"type": "string", "pattern": f"^{UNIX_SOCKET_MODE}$", "default": "0777"},
+    ),
+    Key(
+        name="unix_socket_group",
+        description="Group of its unix sockets: a name, or a number. Left out: the ambassador's own.",
+        schema={
+            "anyOf": [
+                {"type": "string", "pattern": f"^[^:]{{1,{LONGEST_GROUP}}}$"},
+                {"type": "integer", "minimum": 0, "maximum": HIGHEST_GROUP},
+            ]
+        },
     ),
     Key(
         name="check",

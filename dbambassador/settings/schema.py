@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+FOR_ALL = 0o777
+"""The mode of a unix socket that everyone who can reach its directory may use, as on loopback: PostgreSQL's
+default, and PgBouncer's."""
+
 
 class Protocol(Enum):
     """What the database speaks; `tcp` knows nothing of the bytes."""
@@ -250,6 +254,11 @@ class Database:
     Readers balance unless told otherwise."""
     hold: float = 5.0
     """Seconds that clients wait, from the loss of the last usable address, before they get an error."""
+    client_idle_timeout: float = 0.0
+    """Seconds without a byte in either direction after which a session is cut; 0: never."""
+    unix_socket_mode: int = FOR_ALL
+    unix_socket_group: str = ""
+    """A name or a number; empty: the process's own."""
     check: Check = Check()
     tls: Tls | None = None
     """None: the client's own TLS passes through, untouched. Otherwise the client has none."""

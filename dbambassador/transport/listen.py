@@ -1,11 +1,10 @@
-"""Opening listening sockets, with errors that name what is in the way."""
+"""Opening listening TCP sockets, with errors that name what is in the way."""
 
 from __future__ import annotations
 
 import errno
 import os
 import socket
-import stat
 from pathlib import Path
 
 import trio
@@ -56,58 +55,6 @@ def close_tcp(listener: trio.SocketListener) -> None:
     """Closes a listener of `listen_tcp`."""
     own_listeners.forget(Address(*listener.socket.getsockname()[:2]))
     listener.socket.close()
-
-
-async def listen_unix(path: str) -> trio.SocketListener:
-    """Listens on a unix socket that everyone who can reach its directory may use, as on loopback.
-
-    The socket that a dead process left there is replaced; the caller removes ours with `remove_unix`.
-
-    Raises:
-      CannotListen: a live process listens there, something else is in the way, or the directory does not
-        let us.
-    """
-    await _clear_unix(path)
-    listening = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        await listening.bind(path)
-        os.chmod(path, 0o777)
-        listening.listen(BACKLOG)
-    except OSError as error:
-        listening.close()
-        raise _cannot(path, error, "") from None
-    return trio.SocketListener(listening)
-
-
-def remove_unix(path: str) -> None:
-    """Removes a socket that we listened on."""
-    try:
-        os.unlink(path)
-    except OSError:
-        pass  # somebody tidied up before us
-
-
-async def _clear_unix(path: str) -> None:
-    try:
-        mode = os.lstat(path).st_mode
-    except OSError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise CannotListen(
-            f"cannot listen on {path}: something that is no socket is there", hint="move it away"
-        )
-    with trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as trial:
-        try:
-            await trial.connect(path)
-        except ConnectionRefusedError:
-            remove_unix(path)
-            return
-        except OSError as error:
-            raise _cannot(path, error, "") from None
-    raise CannotListen(
-        f"cannot listen on {path}: a live process listens there",
-        hint=f"find it with: ss -xlp src {path}",
-    )
 
 
 def _cannot(where: str, error: OSError, holder: str) -> CannotListen:

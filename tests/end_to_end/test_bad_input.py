@@ -179,6 +179,7 @@ def test_a_socket_directory_that_is_not_there(tmp_path: Path) -> None:
     assert ended.code == 4
     assert f"{sockets}/nowhere/.s.PGSQL.5432" in ended.errors
     assert "no such file or directory" in ended.errors
+    assert f"there is no directory {sockets}/nowhere" in ended.errors
 
 
 @pytest.mark.parametrize("endpoint", ["127.0.0.1", "0.0.0.0", "[::1]"])

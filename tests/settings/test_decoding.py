@@ -25,7 +25,7 @@ from dbambassador.settings.schema import (
     TcpListen,
     UnixListen,
 )
-from tests.settings.making import decoded, only, problems, with_database
+from tests.settings.making import database, decoded, only, problems, with_database
 
 GOOD = """\
 environment: production
@@ -281,6 +281,18 @@ def test_an_unknown_key_suggests_the_nearest() -> None:
         ("hold", "5", "hold", "'5'", "with a unit: 5s"),
         ("hold", "1h", "hold", "'1h'", "a duration"),
         ("hold", "11m", "hold", "'11m'", "to 10m"),
+        ("client_idle_timeout", 60, "client_idle_timeout", "the number 60", "a duration"),
+        ("client_idle_timeout", "60", "client_idle_timeout", "'60'", "with a unit: 60s"),
+        ("client_idle_timeout", "200ms", "client_idle_timeout", "'200ms'", "from 1s"),
+        ("client_idle_timeout", "1441m", "client_idle_timeout", "'1441m'", "to 1440m"),
+        (
+            "unix_socket_mode",
+            "0660",
+            "unix_socket_mode",
+            "unix_socket_mode: '0660'",
+            "listens on no unix socket",
+        ),
+        ("unix_socket_group", "shop", "unix_socket_group", "'shop'", "listens on no unix socket"),
     ],
 )
 def test_bad_values_say_what_was_found_and_what_is_expected(
@@ -292,6 +304,66 @@ def test_bad_values_say_what_was_found_and_what_is_expected(
     assert found in problem.found
     assert message in str(problem)
     assert problem.line is not None
+
+
+@pytest.mark.parametrize(
+    ("key", "written", "message"),
+    [
+        ("unix_socket_mode", "0660", "found the number 0660"),
+        ("unix_socket_mode", "0660", 'quote it: "0660"'),
+        ("unix_socket_mode", "660", 'quote it: "660"'),
+        ("unix_socket_mode", "'660a'", "an octal mode as text"),
+        ("unix_socket_mode", "'0o660'", "an octal mode as text"),
+        ("unix_socket_mode", "'0888'", "an octal mode as text"),
+        ("unix_socket_mode", "'01777'", "an octal mode as text"),
+        ("unix_socket_mode", "'0444'", "lets nobody write"),
+        ("unix_socket_mode", "u=rw", "an octal mode as text"),
+        ("unix_socket_group", "-1", "a group or its number"),
+        ("unix_socket_group", "4294967295", "a group or its number"),
+        ("unix_socket_group", "'007'", "a group or its number"),
+        ("unix_socket_group", "'shop:shop'", "a group or its number"),
+        ("unix_socket_group", "true", "quote it"),
+        ("unix_socket_group", "''", "a group or its number"),
+    ],
+)
+def test_who_may_use_a_unix_socket_is_written_plainly(key: str, written: str, message: str) -> None:
+    problem = only(with_database(listen=["unix:/run/a"]) + f"    {key}: {written}\n")
+
+    assert problem.path == f"databases.orders.{key}"
+    assert message in str(problem)
+
+
+@pytest.mark.parametrize(("written", "mode"), [("0660", 0o660), ("660", 0o660), ("0777", 0o777)])
+@pytest.mark.parametrize(("group", "kept"), [("shop", "shop"), (999, "999"), ("999", "999"), (0, "0")])
+def test_mode_and_group_of_a_unix_socket(written: str, mode: int, group: object, kept: str) -> None:
+    read = database(listen=["unix:/run/a"], unix_socket_mode=written, unix_socket_group=group)
+
+    assert (read.unix_socket_mode, read.unix_socket_group) == (mode, kept)
+    schema = jsonschema.Draft202012Validator(environment_schema())
+    keys = {"unix_socket_mode": written, "unix_socket_group": group}
+    assert schema.is_valid({"databases": {"orders": keys}})
+
+
+@pytest.mark.parametrize("key", ["unix_socket_mode", "unix_socket_group"])
+def test_defaults_may_leave_the_unix_socket_to_the_environment(key: str) -> None:
+    defaults = f"databases:\n  orders:\n    listen: [localhost:5432]\n    {key}: '660'\n"
+
+    assert getattr(decoded(with_database(listen=["unix:/run/a"]), defaults).databases[0], key) in (
+        0o660,
+        "660",
+    )
+
+
+def test_one_bad_listen_address_is_one_problem() -> None:
+    assert (
+        only(with_database(listen=["unix:a"], unix_socket_mode="0660")).path == "databases.orders.listen[0]"
+    )
+
+
+@pytest.mark.parametrize(("written", "seconds"), [("0s", 0.0), ("1s", 1.0), ("90m", 5400.0)])
+def test_idle_sessions_have_a_time_or_none(written: str, seconds: float) -> None:
+    assert database(client_idle_timeout=written).client_idle_timeout == seconds
+    assert database().client_idle_timeout == 0.0
 
 
 def test_passwords_in_an_endpoint_are_not_repeated() -> None:

@@ -1,0 +1,202 @@
+"""Listening on unix sockets, as a rule in a directory that is shared with the clients' container."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
+from dbambassador.errors import CannotListen
+from dbambassador.transport.dial import describe
+from dbambassador.transport.listen import BACKLOG
+
+LOCK_PATIENCE = 2.0
+"""Seconds to wait for another process that sets a socket up in the same directory, which takes it moments."""
+_LOCK_PAUSE = 0.01
+
+_bound: dict[str, tuple[int, int]] = {}
+"""The sockets of this process: device and inode, by path."""
+
+
+async def listen_unix(path: str, mode: int, group: str) -> trio.SocketListener:
+    """Listens on a unix socket with this mode, and this group's: a name or a number, empty for our own.
+
+    Nobody can connect before both are set: a socket that does not listen yet refuses everyone (connect(2)).
+    The socket that a dead process left there is replaced.
+
+    Resource handling: `close_unix` ends it.
+
+    Raises:
+      CannotListen: a live process listens there, something else is in the way, the directory does not let us,
+        or there is no such group. Then nothing of ours is left there.
+    """
+    number = _number(path, group)
+    async with _alone_in(os.path.dirname(path)):
+        await _clear(path)
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        bound = False
+        try:
+            listening.bind(path)
+            bound = True
+            if number is not None:
+                os.lchown(path, -1, number)
+            os.chmod(path, mode)
+            listening.listen(BACKLOG)
+            _bound[path] = _identity(path)
+        except OSError as error:
+            listening.close()
+            if not bound:
+                raise _cannot(path, error) from None
+            _remove(path)
+            raise _cannot_change(path, error, group) from None
+    listening.setblocking(False)
+    return trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+
+
+def close_unix(listener: trio.SocketListener) -> None:
+    """Closes a listener of `listen_unix` and removes its socket, unless another one is there by now."""
+    path = listener.socket.getsockname()
+    ours = _bound.pop(path, None)
+    try:
+        if _identity(path) == ours:
+            _remove(path)  # while it listens: a dead socket might be another one's by then
+    except OSError:
+        pass  # somebody tidied up before us
+    listener.socket.close()
+
+
+def _identity(path: str) -> tuple[int, int]:
+    found = os.lstat(path)
+    return found.st_dev, found.st_ino
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass  # somebody tidied up before us
+
+
+def _number(path: str, group: str) -> int | None:
+    """The number of a group; None: it is not to be changed."""
+    if not group:
+        return None
+    if group.isdecimal():
+        return int(group)
+    import grp
+
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise CannotListen(
+            f"cannot listen on {path}: there is no group {group} here",
+            hint="in a container, give its number: names are looked up in the container's own /etc/group",
+        ) from None
+
+
+@asynccontextmanager
+async def _alone_in(directory: str) -> AsyncIterator[None]:
+    """Within it, no other ambassador sets a socket up in the directory: of two that find a dead one, the
+    second would otherwise remove what the first has put in its place."""
+    try:
+        lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield  # there is none, or none that we may read: what follows tells
+        return
+    try:
+        with trio.move_on_after(LOCK_PATIENCE):
+            while not _locked(lock):  # noqa: ASYNC110 - a lock of another process has no event
+                await trio.sleep(_LOCK_PAUSE)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _locked(directory: int) -> bool:
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a file system without locks
+    return True
+
+
+async def _clear(path: str) -> None:
+    """Removes the socket of a dead process. Raises `CannotListen` for whatever else is there."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise CannotListen(
+            f"cannot listen on {path}: something that is no socket is there", hint="move it away"
+        )
+    with trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as trial:
+        try:
+            await trial.connect(path)
+        except ConnectionRefusedError:
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                raise _cannot(path, error) from None
+            return
+        except PermissionError:
+            raise CannotListen(
+                f"cannot listen on {path}: another user's socket is there, and this process may not find out "
+                "whether it is in use",
+                hint="remove it if nobody listens there",
+            ) from None
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _cannot(path, error) from None
+    raise CannotListen(
+        f"cannot listen on {path}: a live process listens there",
+        hint=f"find it with: ss -xlp src {path}; each ambassador needs a path of its own",
+    )
+
+
+def _cannot(path: str, error: OSError) -> CannotListen:
+    directory, hint = os.path.dirname(path), ""
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        hint = f"there is no directory {directory}: create it, or mount the shared volume there"
+    elif error.errno == errno.EROFS:
+        hint = f"mount a volume on {directory} that can be written, as an emptyDir"
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        hint = f"{_who()} must be allowed to create files in {directory}{_owner(directory)}"
+    elif error.errno == errno.EADDRINUSE:
+        return CannotListen(f"cannot listen on {path}: something appeared there at this moment")
+    return CannotListen(f"cannot listen on {path}: {describe(error)}", hint=hint)
+
+
+def _cannot_change(path: str, error: OSError, group: str) -> CannotListen:
+    if group and error.errno == errno.EPERM:
+        return CannotListen(
+            f"cannot listen on {path}: this process may not give the socket to the group {group}",
+            hint=f"{_who()} has to be a member of it (Kubernetes: supplementalGroups or fsGroup)",
+        )
+    return CannotListen(f"cannot listen on {path}: its owner and mode cannot be set: {describe(error)}")
+
+
+def _who() -> str:
+    return (
+        f"user {os.geteuid()} with the groups {', '.join(map(str, sorted({os.getegid(), *os.getgroups()})))}"
+    )
+
+
+def _owner(directory: str) -> str:
+    try:
+        found = os.stat(directory)
+    except OSError:
+        return ""
+    mode = stat.S_IMODE(found.st_mode)
+    return f", which belongs to user {found.st_uid}, group {found.st_gid}, mode {mode:04o}"
