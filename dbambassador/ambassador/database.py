@@ -66,7 +66,7 @@ class ServedDatabase:
         self.refresher = Refresher(database, shared.resolver, shared.publish)
         self.ledger = Ledger()
         self.judge = Judge(database, self.refresher, self.ledger.sessions, shared.publish)
-        self.vigil = Vigil(self.ledger, self.judge)
+        self.vigil = Vigil(self.ledger, self.judge, database.client_idle_timeout)
         self.hold = Hold(self.judge.choices)
         self.listeners: list[trio.SocketListener] = []
         self._publish = shared.publish

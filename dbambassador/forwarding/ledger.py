@@ -14,6 +14,8 @@ from dbambassador.values import Address, Choice
 
 LEFT = "left"
 """The fate of a session whose client went away during its opening."""
+IDLE = "idle"
+"""The fate of a session through which nothing passed for too long."""
 
 
 class Stage(Enum):

@@ -13,7 +13,8 @@ from itertools import islice
 
 import trio
 
-from dbambassador.forwarding.ledger import LEFT, Lease, Ledger, Stage
+from dbambassador.forwarding.idleness import Idleness
+from dbambassador.forwarding.ledger import IDLE, LEFT, Lease, Ledger, Stage
 from dbambassador.health.evidence import Evidence, Signal
 from dbambassador.health.judge import Judge
 from dbambassador.transport.tcp_info import Delivery, delivery, has_left
@@ -66,9 +67,11 @@ class Watch:
 class Vigil:
     """Watches the sessions of one database."""
 
-    def __init__(self, ledger: Ledger, judge: Judge) -> None:
+    def __init__(self, ledger: Ledger, judge: Judge, idle_timeout: float = 0.0) -> None:
+        """`idle_timeout`: seconds without a byte either way after which a session is cut; 0: never."""
         self._ledger = ledger
         self._judge = judge
+        self._idleness: Idleness[Lease] = Idleness(idle_timeout)
         self._opening: set[Lease] = set()
         self._waiting: dict[Address, set[Lease]] = {}
         """Sessions that may wait for an answer; not looked at while their server speaks to others."""
@@ -109,6 +112,14 @@ class Vigil:
             for lease in random.sample(some, min(len(some), most)):
                 self._look_at_delivery(lease, _watch_of(lease), now)
         self._active = set(islice((lease for lease in (*doubtful, *others) if _is_active(lease)), MOST_KEPT))
+        self._end_idle(moved, now)
+
+    def _end_idle(self, moved: set[Lease], now: float) -> None:
+        self._idleness.moved(moved, now)
+        for lease in self._idleness.overdue(now):
+            if lease in self._ledger:
+                lease.cut(IDLE)
+        self._idleness.forget_ended(len(self._ledger), self._ledger.__contains__)
 
     def _opens(self, lease: Lease, watch: Watch, now: float) -> bool:
         """Looks at a session that is being opened; true if it waits for the server's first word."""

@@ -259,3 +259,21 @@ def _name(nameserver: Knot, server: PostgreSQL) -> None:
 
 def _follow(start: StartAmbassador, nameserver: Knot, directory: Path) -> Ambassador:
     return start("--environments", directory, *CHOSEN, "--nameserver", str(nameserver.address))
+
+
+def test_an_idle_session_is_cut_and_so_is_a_query_that_sends_nothing(
+    ambassador: StartAmbassador, postgresql: PostgreSQL, tmp_path: Path
+) -> None:
+    database = postgresql_database(f"127.0.0.1:{postgresql.port}", client_idle_timeout="1s")
+    running = ambassador("--environments", environments(tmp_path, orders=database), *CHOSEN, "--debug-logs")
+    port = port_of(database)
+    with connect(port) as idle:
+        with connect(port) as silent, pytest.raises(psycopg.OperationalError):
+            silent.execute("SELECT pg_sleep(3)")
+        with connect(port) as busy:
+            for _ in range(5):
+                assert busy.execute("SELECT pg_sleep(0.3)").rowcount == 1
+        with pytest.raises(psycopg.OperationalError):
+            idle.execute("SELECT 1")
+    running.wait_for("ended after 1.* s: idle")
+    assert 'sessions_ended_total{database="orders",how="idle"} 2' in running.get("/metrics")[1]
