@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from dbambassador.values import Address, Choice, Facts, Targets
+from dbambassador.values import Address, Choice, Facts, PeerProcess, Targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +262,8 @@ class Refusal(Enum):
 class SessionOpened(Event):
     database: str
     address: Address
+    client: PeerProcess | None = None
+    """None: it came over TCP."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,16 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerProcess:
+    """Who connected to a unix socket, at that moment (unix(7), SO_PEERCRED)."""
+
+    pid: int
+    """0: it is in no process namespace of ours, as in another container."""
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """An address that a database's endpoint leads to."""
 

@@ -24,6 +24,7 @@ from dbambassador.forwarding.sides import WAKES, WAKES_BLOCKED, Session
 from dbambassador.forwarding.wire import Hello, Opened
 from dbambassador.transport import dial
 from dbambassador.transport.dial import Dialled, Outcome
+from dbambassador.transport.unix_sockets import peer_of
 from dbambassador.values import Choice, Target
 
 T = TypeVar("T")
@@ -323,6 +324,8 @@ class Arrivals:
     def _relay(self, arrival: Arrival, server: socket.socket, opened: Opened) -> Session:
         """The session is open. What either side waits for goes first, and everything else after that."""
         relayed, client = arrival.relayed, arrival.client
+        if dial.family_of(client) == dial.UNIX:
+            relayed.client = peer_of(client)
         server = opened.relayed(server)
         to_client = _send_now(client, opened.to_client)
         to_server = _send_now(server, opened.to_server)

@@ -10,18 +10,21 @@ from dbambassador.forwarding.ledger import Lease
 from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.wire import Opened, Seen
 from dbambassador.health.evidence import Evidence, Role, Signal
+from dbambassador.values import PeerProcess
 
 
 class Relayed:
     """One session. It may be made in any thread; its methods are for trio's, unless they say otherwise."""
 
-    __slots__ = ("_lease", "_rejected", "_service", "traffic")
+    __slots__ = ("_lease", "_rejected", "_service", "client", "traffic")
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._lease: Lease | None = None
         self._rejected = False
         self.traffic = Traffic()
+        self.client: PeerProcess | None = None
+        """Set before it begins, for a client of a unix socket."""
 
     def link(
         self, client: socket, server: socket, to_server: bytes, to_client: bytes, tap: Tap | None
@@ -39,7 +42,7 @@ class Relayed:
         told = opened.seen is not None and self._note(opened.seen)
         if not told and not opened.to_server:
             self._observe(Evidence(lease.address, Signal.SERVED, "takes sessions"))
-        self._service.publish(SessionOpened(self._service.database.name, lease.address))
+        self._service.publish(SessionOpened(self._service.database.name, lease.address, self.client))
 
     def carried(self, by: Carried) -> None:
         """An engine has the session."""

@@ -21,6 +21,7 @@ from dbambassador.forwarding.wire import Cancel, Denied, Hello, Left, NotOpened,
 from dbambassador.health.evidence import Evidence, Role, Signal, of_failed_dial
 from dbambassador.settings.schema import Balance, TargetSessionAttrs
 from dbambassador.transport.dial import Dialled, Outcome, detached, dial_host, reset_on_close
+from dbambassador.transport.unix_sockets import peer_of
 from dbambassador.values import Address, Choice, Target
 
 MAX_FAILURES = 5
@@ -245,6 +246,8 @@ class Session:
 
     def _relay(self, opened: Opened, relayed: Relayed, server: SocketType) -> None:
         """Hands the session over. Nothing here waits: from now on it is the engine that closes."""
+        if self._client.socket.family == socket.AF_UNIX:
+            relayed.client = peer_of(self._client.socket)
         relayed.begin(opened)
         relayed.traffic.began_at = monotonic()
         client = detached(self._client.socket)

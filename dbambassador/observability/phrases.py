@@ -222,8 +222,14 @@ def _choice(choice: Choice) -> Phrase:
 def _of_a_session(event: Event) -> Phrase | None:
     fields: Fields
     match event:
-        case events.SessionOpened(_, address):
-            return Phrase(Level.DEBUG, f"session opened to {address}", {"address": str(address)})
+        case events.SessionOpened(_, address, client):
+            text = f"session opened to {address}"
+            fields = {"address": str(address)}
+            if client is not None:
+                process = f"process {client.pid}" if client.pid else "a process of another container"
+                text += f" for {process}, user {client.uid}, group {client.gid}"
+                fields |= {"client_pid": client.pid, "client_uid": client.uid, "client_gid": client.gid}
+            return Phrase(Level.DEBUG, text, fields)
         case events.SessionEnded(_, address, how, seconds, to_server, to_client):
             text = (
                 f"session to {address} ended after {duration(seconds)}: {how};"

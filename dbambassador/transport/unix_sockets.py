@@ -1,4 +1,4 @@
-"""Listening on unix sockets, as a rule in a directory that is shared with the clients' container."""
+"""Unix sockets, as a rule in a directory shared with the clients' container: listening, and who came."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ import fcntl
 import os
 import socket
 import stat
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import trio
+from trio.socket import SocketType
 
 from dbambassador.errors import CannotListen
 from dbambassador.transport.dial import describe
 from dbambassador.transport.listen import BACKLOG
+from dbambassador.values import PeerProcess
 
 LOCK_PATIENCE = 2.0
 """Seconds to wait for another process that sets a socket up in the same directory, which takes it moments."""
 _LOCK_PAUSE = 0.01
+_UCRED = struct.Struct("=iII")
+"""struct ucred: unix(7)."""
 
 _bound: dict[str, tuple[int, int]] = {}
 """The sockets of this process: device and inode, by path."""
@@ -69,6 +74,17 @@ def close_unix(listener: trio.SocketListener) -> None:
     except OSError:
         pass  # somebody tidied up before us
     listener.socket.close()
+
+
+def peer_of(connection: socket.socket | SocketType) -> PeerProcess | None:
+    """Who connected; None where the system does not tell, or the socket is closed."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    try:
+        told = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    except OSError:
+        return None
+    return PeerProcess(*_UCRED.unpack(told))
 
 
 def _identity(path: str) -> tuple[int, int]:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from dbambassador.events import ClientRefused, Refusal
+from dbambassador.events import ClientRefused, Refusal, SessionOpened
+from dbambassador.forwarding.engine import Link
 from dbambassador.forwarding.mysql_wire import MysqlWire
 from dbambassador.forwarding.postgresql_wire import PostgresqlWire
+from dbambassador.forwarding.relayed import Relayed
 from dbambassador.forwarding.session import MAX_FAILURES
 from dbambassador.forwarding.wire import TcpWire
 from dbambassador.health import roles
 from dbambassador.health.evidence import Evidence, Role, Signal
 from dbambassador.protocols.mysql import packet
 from dbambassador.protocols.postgresql import error_response
-from dbambassador.settings.schema import Balance, TargetSessionAttrs
-from dbambassador.values import Address, Choice, Target
+from dbambassador.settings.schema import Balance, TargetSessionAttrs, UnixListen
+from dbambassador.transport.dial import KEEPALIVE_COUNT, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL
+from dbambassador.values import Address, Choice, PeerProcess, Target
 from tests.choices import lost, serving
 from tests.forwarding import scene as scenes
 from tests.forwarding.relaying import ENGINES
@@ -44,6 +51,13 @@ from tests.forwarding.scene import (
     welcome_in_clear,
     welcome_of,
 )
+
+KEEPALIVE = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+
+
+@pytest.fixture(params=ENGINES)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(params=ENGINES)
@@ -440,6 +454,59 @@ async def test_encryption_from_the_first_byte_counts_as_served(scene: MakeScene)
         assert await exactly(client, 13) == b"\x16server hello"
         await until(lambda: stage.evidence)
         assert [(each.signal, each.role_hidden) for each in stage.evidence] == [(Signal.SERVED, True)]
+
+
+@pytest.mark.parametrize("ordinary", [True, False])
+async def test_the_opening_tells_who_came_over_a_unix_socket(
+    kind: str, tmp_path: Path, ordinary: bool
+) -> None:
+    """Whichever way its session goes."""
+    database = replace(DATABASE, balance=None if ordinary else Balance.LEAST_CONNECTIONS)
+    listen = UnixListen(str(tmp_path / "socket"))
+    async with scenes.scene(kind, MysqlWire(), database=database, listen=listen) as stage:
+        await stage.choose(await stage.server(greet))
+        client = await stage.connect()
+        assert await exactly(client, len(GREETING)) == GREETING
+        await until(lambda: len(stage.ledger))
+        opened = [event for event in stage.events if isinstance(event, SessionOpened)]
+        assert [event.client for event in opened] == [PeerProcess(os.getpid(), os.getuid(), os.getgid())]
+
+
+async def test_the_opening_tells_nobody_who_came_over_tcp(scene: MakeScene) -> None:
+    async with scene(MysqlWire()) as stage:
+        await stage.choose(await stage.server(greet))
+        client = await stage.connect()
+        assert await exactly(client, len(GREETING)) == GREETING
+        await until(lambda: [event for event in stage.events if isinstance(event, SessionOpened)])
+        opened = [event for event in stage.events if isinstance(event, SessionOpened)]
+        assert [event.client for event in opened] == [None]
+
+
+@pytest.mark.parametrize("ordinary", [True, False])
+async def test_both_legs_are_kept_alive_and_neither_ends_for_unacknowledged_data(
+    kind: str, ordinary: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that does not read for a while has a full window: TCP_USER_TIMEOUT would end its session."""
+    legs: list[socket.socket] = []
+    link = Relayed.link
+
+    def note(self: Relayed, client: socket.socket, server: socket.socket, *rest: Any) -> Link:
+        legs.extend((client, server))
+        return link(self, client, server, *rest)
+
+    monkeypatch.setattr(Relayed, "link", note)
+    database = replace(DATABASE, balance=None if ordinary else Balance.LEAST_CONNECTIONS)
+    async with scenes.scene(kind, MysqlWire(), database=database) as stage:
+        await stage.choose(await stage.server(greet))
+        client = await stage.connect()
+        assert await exactly(client, len(GREETING)) == GREETING
+        assert len(legs) == 2
+        assert (stage.tasks.spawned == 0) == (ordinary and kind == "epoll")
+        for leg in legs:
+            assert leg.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            set_to = [leg.getsockopt(socket.IPPROTO_TCP, option) for option in KEEPALIVE]
+            assert set_to == [KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT]
+            assert leg.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
 
 
 async def test_who_prefers_a_standby_keeps_the_primary_that_it_logged_in_to(scene: MakeScene) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dbambassador import events
 from dbambassador.events import Event, Refusal
-from dbambassador.values import Address, Fact, Facts, State, Target, Targets
+from dbambassador.values import Address, Fact, Facts, PeerProcess, State, Target, Targets
 from tests.choices import serving
 
 ADDRESS = Address("10.0.0.7", 5432)
@@ -44,7 +44,7 @@ EVERY: tuple[Event, ...] = (
     events.CertificatesUnusable("orders", "sslkey /run/tls.key: it is not the key of /run/tls.crt"),
     events.RoleChanged("orders", ADDRESS, "standby", "primary"),
     events.ChoiceChanged("orders", serving(1, TARGET)),
-    events.SessionOpened("orders", ADDRESS),
+    events.SessionOpened("orders", ADDRESS, PeerProcess(4711, 1000, 2000)),
     events.SessionEnded("orders", ADDRESS, "client closed", 1.5, 100, 2000),
     events.ClientRefused("orders", Refusal.NO_TARGET),
     events.ClientLeft("orders", "not a startup packet"),

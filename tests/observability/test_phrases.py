@@ -8,7 +8,7 @@ import pytest
 from dbambassador import events
 from dbambassador.events import Event, Refusal
 from dbambassador.observability.phrases import DETAILS, Level, name, phrase
-from dbambassador.values import Target, Targets
+from dbambassador.values import PeerProcess, Target, Targets
 from tests.choices import lost, serving
 from tests.observability.occurrences import ADDRESS, EVERY, TARGET
 
@@ -50,6 +50,21 @@ SESSION_LEVEL = {
     "DialEnded",
     "CancelForwarded",
 }
+
+
+def test_a_client_of_a_unix_socket_is_told() -> None:
+    words = {
+        None: "session opened to 10.0.0.7:5432",
+        PeerProcess(7, 1, 2): "session opened to 10.0.0.7:5432 for process 7, user 1, group 2",
+        PeerProcess(0, 1, 2): (
+            "session opened to 10.0.0.7:5432 for a process of another container, user 1, group 2"
+        ),
+    }
+    for client, text in words.items():
+        found = phrase(events.SessionOpened("orders", ADDRESS, client))
+        assert found is not None
+        assert found.text == text
+        assert ("client_pid" in found.fields) == (client is not None)
 
 
 @pytest.mark.parametrize("event", EVERY, ids=name)

@@ -16,7 +16,8 @@ import trio
 
 from dbambassador.demo.processes import temporary_directory
 from dbambassador.errors import CannotListen
-from dbambassador.transport.unix_sockets import close_unix, listen_unix
+from dbambassador.transport.unix_sockets import close_unix, listen_unix, peer_of
+from dbambassador.values import PeerProcess
 
 OTHER = 65534
 """A user and a group without rights: nobody's."""
@@ -108,6 +109,20 @@ async def test_nobody_can_connect_before_mode_and_group_are_set(
     listener = await listen_unix(str(path), 0o600, str(os.getegid()))
     assert let_in == [False] * 4
     assert connects(path)
+    close_unix(listener)
+
+
+@needs_root
+async def test_the_kernel_tells_who_connected(directory: Path) -> None:
+    os.chmod(directory, 0o755)
+    listener = await listen_unix(str(directory / "a"), 0o777, "")
+    with socket.socket(socket.AF_UNIX) as client:
+        with somebody_else(user=4711, groups=(4712,)):
+            client.connect(str(directory / "a"))
+        accepted = await listener.accept()
+        assert peer_of(accepted.socket) == PeerProcess(os.getpid(), 4711, 4712)
+        accepted.socket.close()
+        assert peer_of(accepted.socket) is None
     close_unix(listener)
 
 
