@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
+from hashlib import sha256
 from pathlib import Path
+from ssl import PEM_cert_to_DER_cert
 from typing import Any
 
 import pytest
+import trustme
 import yaml
 
 from dbambassador.cli import COMMANDS, DEFAULT_DIRECTORIES, FLAGS
@@ -17,12 +21,16 @@ from dbambassador.reflection import downward
 from dbambassador.reflection.containers import PROJECT_VARIABLE
 from dbambassador.reflection.explicit import PLATFORM_VARIABLE
 from dbambassador.reflection.gather import gather
-from dbambassador.settings.schema import HostEndpoint, Profile
+from dbambassador.reflection.service_account import DIRECTORY as SERVICE_ACCOUNT
+from dbambassador.settings.schema import SYSTEM_CAS, HostEndpoint, Profile, SslMode
 
 REPOSITORY = Path(__file__).parents[1]
 ENVIRONMENTS = REPOSITORY / "environments"
 EXAMPLE = REPOSITORY / "manifests" / "example"
 MOUNTED = DEFAULT_DIRECTORIES[0]
+PRODUCTION = ("kubernetes-on-prem", "production-aws", "production-azure", "production-gcp")
+CLUSTER_CA = "dbambassador.k8s.ca.sha256"
+CA_CONFIG_MAP = "dbambassador-ca"
 VARIABLES = {flag.variable for flags in FLAGS.values() for flag in flags}
 OWN = re.compile(r"DBAMBASSADOR_[A-Z_]+")
 
@@ -50,8 +58,8 @@ def environ(container: dict[str, Any]) -> list[str]:
     return [variable["name"] for variable in container["env"]]
 
 
-def chosen(variables: dict[str, str], root: Path) -> Profile:
-    selection = select(load(ENVIRONMENTS), gather(root, variables, {}))
+def chosen(variables: dict[str, str], root: Path, environments: Path = ENVIRONMENTS) -> Profile:
+    selection = select(load(environments), gather(root, variables, {}))
     assert selection.verdict is Verdict.CHOSEN, selection.why
     assert selection.profile is not None
     return selection.profile
@@ -156,6 +164,51 @@ def test_the_example_is_made_of_files_that_exist() -> None:
         ENVIRONMENTS,
         EXAMPLE / "deployment.yaml",
     }
+
+
+@pytest.mark.parametrize("name", PRODUCTION)
+def test_in_its_cluster_each_production_environment_is_chosen(name: str, tmp_path: Path) -> None:
+    clusters = {each: trustme.CA().cert_pem.bytes().decode() for each in PRODUCTION}
+    environments, root = tmp_path / "environments", tmp_path / "root"
+    shutil.copytree(ENVIRONMENTS, environments)
+    for each, certificate in clusters.items():
+        placeholder = parsed(ENVIRONMENTS / f"{each}.yaml")["match"]["matchFacts"][CLUSTER_CA]
+        fingerprint = sha256(PEM_cert_to_DER_cert(certificate)).hexdigest()
+        for file in environments.glob("*.yaml"):  # the expected rows of others name it too
+            file.write_text(file.read_text().replace(placeholder, fingerprint))
+    account = root / SERVICE_ACCOUNT.lstrip("/")
+    account.mkdir(parents=True)
+    (account / "ca.crt").write_text(clusters[name])
+    (account / "namespace").write_text("shop")
+
+    assert chosen({"KUBERNETES_SERVICE_HOST": "10.96.0.1"}, root, environments).name == name
+
+
+@pytest.mark.parametrize("name", [name for name in PRODUCTION if name.startswith("production-")])
+def test_in_a_cloud_every_server_has_to_prove_who_it_is(name: str) -> None:
+    profile = load(ENVIRONMENTS).get(name)
+    assert profile is not None
+    for database in profile.databases:
+        assert database.tls is not None
+        assert database.tls.mode is SslMode.VERIFY_FULL
+
+
+def test_trusted_authorities_are_mounted_where_the_environments_look_and_never_by_sub_path() -> None:
+    mounts = sidecar()["volumeMounts"]
+    directories = {mount["mountPath"] for mount in mounts if mount["name"] == "ca"}
+    named = {
+        database.tls.rootcert
+        for profile in load(ENVIRONMENTS).profiles
+        for database in profile.databases
+        if database.tls is not None
+    }
+    assert {str(Path(path).parent) for path in named - {SYSTEM_CAS}} == directories
+    assert [mount for mount in mounts if "subPath" in mount] == []
+    (volume,) = [volume for volume in pod()["volumes"] if volume["name"] == "ca"]
+    assert volume["configMap"] == {"name": CA_CONFIG_MAP, "optional": True}
+    for file in ENVIRONMENTS.glob("production-*.yaml"):
+        commands = re.findall(r"kubectl create configmap (\S+)", file.read_text())
+        assert set(commands) <= {CA_CONFIG_MAP}
 
 
 # --- image ---

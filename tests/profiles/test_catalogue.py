@@ -37,6 +37,9 @@ def test_the_shipped_environments_load() -> None:
         "kubernetes-development",
         "kubernetes-on-prem",
         "kubernetes-staging",
+        "production-aws",
+        "production-azure",
+        "production-gcp",
     ]
     assert all(
         [each.name for each in profile.databases] == ["orders", "catalog"] for profile in catalogue.profiles
