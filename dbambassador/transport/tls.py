@@ -177,9 +177,13 @@ class EncryptedSocket(socket.socket):
         super().__init__(connected.family, connected.type, connected.proto, connected.detach())
         self.setblocking(False)
         self._tls = tls
-        self._unsent = b""
+        self._unsent = tls.outgoing()
         self._offered = 0
         """How many bytes wait to be offered again, whose `_unsent` is the rest."""
+        try:
+            self._send_rest()  # the handshake's end: the server may be the first to speak, and waits for it
+        except OSError:
+            pass  # the next call meets it again
 
     def recv_into(self, buffer: memoryview, nbytes: int = 0, flags: int = 0) -> int:  # type: ignore[override]
         """Raises: BlockingIOError; OSError, also where what comes is not what the server sent."""
@@ -219,9 +223,8 @@ class EncryptedSocket(socket.socket):
         """Raises: BlockingIOError: offer the same bytes again; OSError."""
         if not self._offered:
             self._offered = len(data)
-            self._unsent = self._tls.encrypt(data)
-        while self._unsent:
-            self._unsent = self._unsent[super().send(self._unsent) :]
+            self._unsent += self._tls.encrypt(data)
+        self._send_rest()
         sent, self._offered = self._offered, 0
         return sent
 
@@ -232,6 +235,10 @@ class EncryptedSocket(socket.socket):
         except OSError:
             pass
         super().shutdown(how)
+
+    def _send_rest(self) -> None:
+        while self._unsent:
+            self._unsent = self._unsent[super().send(self._unsent) :]
 
     def _wake(self) -> None:
         """Has the end, which was met behind other bytes, told by an event of its own."""

@@ -139,7 +139,7 @@ def test_forged_bytes_are_never_taken_for_the_servers() -> None:
 
 
 def encrypted_pair() -> tuple[ssl.SSLSocket, EncryptedSocket]:
-    """A server's end that blocks, and ours."""
+    """A server's end that blocks, and ours, which says the handshake's last words by itself."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         ours = socket.create_connection(listener.getsockname())
         theirs, _ = listener.accept()
@@ -151,9 +151,10 @@ def encrypted_pair() -> tuple[ssl.SSLSocket, EncryptedSocket]:
     while not tls.shake_hands(heard):
         ours.sendall(tls.outgoing())
         heard = ours.recv(65536)
-    ours.sendall(tls.outgoing())
-    thread.join()
-    return box[0], EncryptedSocket(ours, tls)
+    encrypted = EncryptedSocket(ours, tls)
+    thread.join(10)
+    assert box, "the server still waits for the end of the handshake"
+    return box[0], encrypted
 
 
 @pytest.fixture
