@@ -16,11 +16,11 @@ from tempfile import TemporaryDirectory
 from dbambassador.demo.installations import installations
 from dbambassador.demo.postgresql import Ground
 from dbambassador.demo.processes import temporary_directory
-from tests.bench import comparison, endurance, failover, faults, idle, integrity, reflection, tls
+from tests.bench import comparison, endurance, failover, faults, fuzz, idle, integrity, reflection, tls
 
 BENCHMARKS = {
     module.__name__.rpartition(".")[2]: module
-    for module in (idle, reflection, failover, comparison, tls, integrity, endurance, faults)
+    for module in (idle, reflection, failover, comparison, tls, integrity, endurance, faults, fuzz)
 }
 
 
@@ -41,6 +41,8 @@ def main() -> int:
             run: Callable[[Ground, Path], dict[str, object]] = benchmark.run
             if benchmark is faults:
                 run = partial(faults.run, only=told.only)
+            elif benchmark is fuzz:
+                run = partial(fuzz.run, only=told.only)
             elif benchmark is comparison:
                 run = partial(comparison.run, only=told.only, quick=told.quick)
             print(f"\n## {benchmark.TITLE}\n", flush=True)
@@ -60,7 +62,7 @@ def _arguments() -> argparse.Namespace:
         action="append",
         default=[],
         metavar="PART",
-        help=f"rows of faults, or measures of comparison: {', '.join(comparison.MEASURES)}",
+        help=f"rows of faults, targets of fuzz, or measures of comparison: {', '.join(comparison.MEASURES)}",
     )
     parser.add_argument("--quick", action="store_true", help="a short comparison, with HAProxy alone")
     told = parser.parse_args()
