@@ -15,12 +15,13 @@ Json = dict[str, Any]
 
 def database(served: ServedDatabase, now: float) -> Json:
     """One database; `now` is on trio's clock."""
-    targets, choice = served.refresher.targets.value, served.judge.choices.value
+    targets, choice, tls = served.refresher.targets.value, served.judge.choices.value, served.database.tls
     names = {target.address: target.name for target in targets.targets}
     held = max(0.0, choice.held_until - now) if choice.target is None else 0.0
     return {
         "name": served.database.name,
         "protocol": served.database.protocol.value,
+        "sslmode": tls.mode.value if tls is not None else None,
         "listeners": [str(listen) for listen in served.database.listen],
         "targets": _targets(targets, now),
         "addresses": [

@@ -107,7 +107,8 @@ def _lines(snapshot: Snapshot) -> Iterator[str]:
 def _database(database: Snapshot) -> Iterator[str]:
     held = f", {count(database['held'], 'client')} waiting" if database["held"] else ""
     sessions = count(database["sessions"], "session")
-    yield printable(f"{database['name']} ({database['protocol']}): {sessions}{held}")
+    tls = f", sslmode {database['sslmode']}" if database["sslmode"] is not None else ""
+    yield printable(f"{database['name']} ({database['protocol']}{tls}): {sessions}{held}")
     yield printable(f"  {' → '.join(path(database))}")
     yield printable(f"  {situation(database)}")
     yield printable(f"  DNS {lookup(database)}")

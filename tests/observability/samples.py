@@ -24,6 +24,7 @@ def running() -> dict[str, Any]:
             {
                 "name": "orders",
                 "protocol": "postgresql",
+                "sslmode": "verify-full",
                 "listeners": ["127.0.0.1:5432", "[::1]:5432"],
                 "targets": {
                     "addresses": [
@@ -80,6 +81,7 @@ def running() -> dict[str, Any]:
             {
                 "name": "carts",
                 "protocol": "mysql",
+                "sslmode": None,
                 "listeners": ["127.0.0.1:3306"],
                 "targets": {
                     "addresses": [],

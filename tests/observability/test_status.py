@@ -25,7 +25,7 @@ dbambassador 0.1.0: ready, up for 2 h 3 min
 environment production-aws (production) from /etc/dbambassador/environments
   because the only one that matches
 
-orders (postgresql): 3 sessions
+orders (postgresql, sslmode verify-full): 3 sessions
   app → 127.0.0.1:5432, [::1]:5432 → orders.db.test → 10.0.0.8:5432
   in use: 10.0.0.8:5432
   DNS asked 3.0 s ago, good for 27 s more
