@@ -19,6 +19,9 @@ def handshake(tls: TlsEnd) -> Conversation[str]:
             if not heard.data:
                 return f"no TLS with the server: {heard.reason}"
     except TlsFailed as failed:
+        alert = tls.outgoing()
+        if alert:  # so that the server's log says why as well; it closes then
+            yield Ask(Party.SERVER, alert)
         return f"no TLS with the server: {failed}"
     return ""
 
