@@ -1,4 +1,4 @@
-"""docs/environments.md agrees with the program."""
+"""docs/environments.md and docs/tls.md agree with the program."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from dbambassador.settings import database_format, format
 from dbambassador.settings.addresses import duration
 from dbambassador.settings.decoding import File, decode
 from dbambassador.settings.reading import Key
-from dbambassador.settings.schema import Balance, Catalogue, Check, TargetSessionAttrs
+from dbambassador.settings.schema import Balance, Catalogue, Check, SslMode, TargetSessionAttrs
+from dbambassador.settings.tls import FILES
 
-PAGE = (Path(__file__).parents[2] / "docs" / "environments.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "environments.md").read_text()
+TLS_PAGE = (DOCS / "tls.md").read_text()
 WHOLE, *PARTS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+TLS_PARTS = re.findall(r"```yaml\n(databases:\n.*?)```", TLS_PAGE, re.DOTALL)
 
 
 def test_its_example_decodes_and_passes() -> None:
@@ -27,7 +31,7 @@ def test_its_example_decodes_and_passes() -> None:
     assert not [finding for finding in prove(Catalogue("docs", profiles)) if finding.failed]
 
 
-@pytest.mark.parametrize("part", PARTS, ids=range(len(PARTS)))
+@pytest.mark.parametrize("part", [*PARTS, *TLS_PARTS], ids=range(len(PARTS) + len(TLS_PARTS)))
 def test_examples_of_databases_decode(part: str) -> None:
     file = File("test.yaml", "test", f"environment: test\n{part}".encode())
 
@@ -51,6 +55,12 @@ def test_examples_of_databases_decode(part: str) -> None:
 )
 def test_every_key_is_on_the_page(keys: tuple[Key, ...]) -> None:
     assert [key.name for key in keys if not re.search(rf"`{key.name}\b", PAGE)] == []
+
+
+def test_what_every_mode_of_tls_protects_from_is_on_its_page() -> None:
+    assert TLS_PARTS
+    assert [mode.value for mode in SslMode if f"| `{mode.value}` |" not in TLS_PAGE] == []
+    assert [key for key in FILES if f"| `{key}` |" not in TLS_PAGE] == []
 
 
 def test_every_verdict_and_proof_is_on_the_page() -> None:
