@@ -113,7 +113,7 @@ def hold(opening: Opening, parties: Parties) -> Opened | NotOpened | Cancel | Le
 
 
 SIZES = st.lists(st.integers(1, 3000), min_size=1, max_size=5)
-ASKED = st.lists(st.sampled_from([SSL_REQUEST, GSSENC_REQUEST]), max_size=2).map(b"".join)
+ASKED = st.lists(st.sampled_from([SSL_REQUEST, GSSENC_REQUEST]), max_size=2, unique=True).map(b"".join)
 
 
 class Asking(Parties):
