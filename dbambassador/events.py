@@ -255,6 +255,9 @@ class Refusal(Enum):
     NO_DESCRIPTORS = "no file descriptors left"
     ROLE = "server is in another role"
     UNSAFE = "unsafe session"
+    GARBLED = "not understood"
+    BROKEN_OFF = "its server broke off"
+    """In the middle of the client's handshake with it."""
     DRAINING = "shutting down"
 
 

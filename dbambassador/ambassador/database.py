@@ -33,6 +33,7 @@ from dbambassador.forwarding.vigil import Vigil
 from dbambassador.forwarding.wire import TcpWire, Wire
 from dbambassador.health.judge import Judge
 from dbambassador.settings.schema import Database, Protocol
+from dbambassador.transport.password_key import PasswordKey
 from dbambassador.transport.tls_files import Encryption, Unusable
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Shared:
         self.limit = limit
         self.publish = publish
         self.descriptors = Descriptors(publish)
+        self.password_key = PasswordKey()
 
 
 class ServedDatabase:
@@ -73,7 +75,7 @@ class ServedDatabase:
         self._fast_path: FastPath | None = None
         self._service = Service(
             database,
-            _wire(database, encryption),
+            _wire(database, encryption, shared.password_key),
             self.judge,
             self.ledger,
             self.hold,
@@ -139,10 +141,12 @@ class ServedDatabase:
             await trio.sleep(RESTART_PAUSE)
 
 
-def _wire(database: Database, encryption: Encryption | None) -> Wire:
+def _wire(database: Database, encryption: Encryption | None, password_key: PasswordKey) -> Wire:
     if database.protocol is Protocol.POSTGRESQL:
         return PostgresqlWire(encryption, passes_tls=database.tls is None)
-    return MysqlWire() if database.protocol is Protocol.MYSQL else TcpWire(encryption)
+    if database.protocol is Protocol.MYSQL:
+        return MysqlWire(encryption, password_key, passes_tls=database.tls is None)
+    return TcpWire(encryption)
 
 
 def _encryption(database: Database, publish: Publish) -> Encryption | None:

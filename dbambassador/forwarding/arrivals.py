@@ -260,6 +260,9 @@ class Arrivals:
         arrival was given up."""
         party = arrival.client if ask.party is Party.CLIENT else arrival.server
         assert isinstance(party, socket.socket)
+        if ask.find is not None:
+            self._give_up(arrival, unsaid=ask.say)
+            return None
         if ask.say:
             try:
                 sent = party.send(ask.say)
@@ -270,6 +273,8 @@ class Arrivals:
             if sent < len(ask.say):
                 self._give_up(arrival, unsaid=ask.say[sent:])
                 return None
+            if ask.told is not None:
+                ask.told()
         watched = self._loop.watches(party.fileno())
         heard = None
         if ask.party in arrival.unheard or (ask.party is Party.CLIENT and not watched):

@@ -7,7 +7,7 @@ the other.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeAlias, TypeVar
@@ -35,6 +35,13 @@ class Ask:
     say: bytes = b""
     limit: int = CHUNK
     """Bytes to hear, at most: the rest is not ours to read."""
+    find: Callable[[], bytes] | None = None
+    """Finds more to say, which takes a while: it is called in a thread."""
+    told: Callable[[], None] | None = None
+    """Called once all is said, if there is anything to say."""
+    within: float | None = None
+    """Seconds from now for all that is asked of this party, until it is given others. None: what is left of
+    those that it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +86,11 @@ def answer(pending: Pending[T], heard: Heard) -> Pending[T] | Done[T]:
         return Done(end.value)
 
 
-def silence(party: Party) -> Heard:
-    """What is heard of a party that took too long."""
+def silence(party: Party, seconds: float) -> Heard:
+    """What is heard of a party that took longer than it had."""
     if party is Party.CLIENT:
-        return Heard(b"", f"said nothing for {party.value:g} s")
-    return Heard(b"", f"no answer in {party.value:g} s")
+        return Heard(b"", f"said nothing for {seconds:g} s")
+    return Heard(b"", f"no answer in {seconds:g} s")
 
 
 def at_once(result: T) -> Conversation[T]:

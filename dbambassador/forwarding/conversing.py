@@ -3,30 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 import trio
 
-from dbambassador.forwarding.conversation import Done, Heard, Party, Pending, answer, silence
-from dbambassador.transport.dial import broken
+from dbambassador.forwarding.conversation import Ask, Done, Heard, Party, Pending, answer, silence
+from dbambassador.transport.dial import describe
 
 T = TypeVar("T")
 
 FAREWELL_TIMEOUT = 2.0
 """Seconds for a refused client to take its error."""
+GONE = Heard(b"", "left")
+
+
+@dataclass(slots=True)
+class _Patience:
+    """A party's time."""
+
+    seconds: float
+    ends: float
+
+
+class Held(Generic[T]):
+    """A conversation held by trio. `said` is how far it came, at any time: if it is cut short, it can be gone
+    on with."""
+
+    def __init__(self, said: Pending[T] | Done[T], streams: Mapping[Party, trio.SocketStream]) -> None:
+        """A party without a stream is gone."""
+        self.said = said
+        self._streams = streams
+        self._patience: dict[Party, _Patience] = {}
+
+    async def finish(self) -> T:
+        """Holds it to its end, however it is: nothing of the network raises."""
+        while isinstance(self.said, Pending):
+            ask = self.said.ask
+            patience = self._patience_with(ask)
+            heard = silence(ask.party, patience.seconds)
+            with trio.move_on_at(patience.ends):
+                heard = await self._hear(self.said, ask)
+            self.said = answer(self.said, heard)
+        return self.said.result
+
+    def _patience_with(self, ask: Ask) -> _Patience:
+        patience = self._patience.get(ask.party)
+        if patience is None or ask.within is not None:
+            seconds = ask.party.value if ask.within is None else ask.within
+            patience = self._patience[ask.party] = _Patience(seconds, trio.current_time() + seconds)
+        return patience
+
+    async def _hear(self, said: Pending[T], ask: Ask) -> Heard:
+        stream = self._streams.get(ask.party)
+        if stream is None:
+            await trio.lowlevel.checkpoint()
+            return GONE
+        say = ask.say
+        if ask.find is not None:
+            say += await trio.to_thread.run_sync(ask.find)
+        try:
+            while say:
+                say = say[await stream.socket.send(say) :]
+                self.said = replace(said, ask=replace(ask, say=say, find=None))
+                if not say and ask.told is not None:
+                    ask.told()
+            return Heard(await stream.socket.recv(ask.limit))
+        except OSError as error:
+            return Heard(b"", describe(error))
 
 
 async def finish(said: Pending[T] | Done[T], streams: Mapping[Party, trio.SocketStream]) -> T:
     """Holds a conversation to its end, however it is: nothing of the network raises."""
-    deadlines: dict[Party, float] = {}
-    while isinstance(said, Pending):
-        party = said.ask.party
-        deadline = deadlines.setdefault(party, trio.current_time() + party.value)
-        heard = silence(party)
-        with trio.move_on_at(deadline):
-            heard = await _hear(streams[party], said.ask.say, said.ask.limit)
-        said = answer(said, heard)
-    return said.result
+    return await Held(said, streams).finish()
 
 
 async def farewell(client: trio.SocketStream, last_words: bytes) -> None:
@@ -39,12 +88,3 @@ async def farewell(client: trio.SocketStream, last_words: bytes) -> None:
                 pass
         except trio.BrokenResourceError:
             pass
-
-
-async def _hear(stream: trio.SocketStream, say: bytes, limit: int) -> Heard:
-    try:
-        if say:
-            await stream.send_all(say)
-        return Heard(bytes(await stream.receive_some(limit)))
-    except trio.BrokenResourceError as error:
-        return Heard(b"", broken(error))

@@ -10,12 +10,16 @@ from dbambassador.transport.tls import TlsEnd, TlsFailed
 T = TypeVar("T")
 
 
-def handshake(tls: TlsEnd) -> Conversation[str]:
-    """Begins TLS with the server. Result: empty, or why it failed."""
+def handshake(tls: TlsEnd, request: bytes = b"") -> Conversation[str]:
+    """Begins TLS with the server. Result: empty, or why it failed.
+
+    `request`: what asks for TLS and waits for no answer.
+    """
     heard = Heard(b"")
     try:
         while not tls.shake_hands(heard.data):
-            heard = yield Ask(Party.SERVER, tls.outgoing())
+            heard = yield Ask(Party.SERVER, request + tls.outgoing())
+            request = b""
             if not heard.data:
                 return f"no TLS with the server: {heard.reason}"
     except TlsFailed as failed:
@@ -42,10 +46,13 @@ def secured(conversation: Conversation[T], tls: TlsEnd) -> Conversation[T]:
 
 
 def _ask(ask: Ask, tls: TlsEnd) -> Conversation[Heard]:
+    assert ask.find is None
+    within = ask.within
     try:
         say = tls.encrypt(ask.say)
         while not tls.ended:
-            heard = yield Ask(Party.SERVER, say)
+            heard = yield Ask(Party.SERVER, say, within=within)
+            within = None
             if not heard.data:
                 return heard
             text = tls.decrypt(heard.data)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -21,7 +22,7 @@ import trio
 
 from dbambassador.events import DialEnded, SessionCrashed
 from dbambassador.forwarding.arrivals import Arrival, Arrivals
-from dbambassador.forwarding.conversation import Ask, Pending
+from dbambassador.forwarding.conversation import Pending
 from dbambassador.forwarding.epoll_engine import CarriedSession, EpollEngine
 from dbambassador.forwarding.ledger import Lease
 from dbambassador.forwarding.service import Service
@@ -195,4 +196,4 @@ class FastPath:
 
 
 def _left_to_say(said: Pending[T], unsaid: bytes) -> Pending[T]:
-    return Pending(said.conversation, Ask(said.ask.party, unsaid, said.ask.limit))
+    return replace(said, ask=replace(said.ask, say=unsaid))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dbambassador.events import Refusal
 from dbambassador.forwarding.conversation import Ask, Conversation, Party, at_once
+from dbambassador.forwarding.mysql_handshake import Handshake, Key, Terms, error_in_turn, why_exposed
 from dbambassador.forwarding.wire import (
     Cancel,
     Denied,
@@ -19,41 +20,70 @@ from dbambassador.forwarding.wire import (
 from dbambassador.health.evidence import Signal
 from dbambassador.protocols import mysql
 from dbambassador.protocols.malformed import Malformed
+from dbambassador.protocols.mysql_authentication import CHALLENGE_RESPONSE
+from dbambassador.transport.tls import TlsFailed
+from dbambassador.transport.tls_files import Encryption
 
 _CODES = {
     Refusal.TOO_MANY: mysql.TOO_MANY_CONNECTIONS,
     Refusal.NO_DESCRIPTORS: mysql.TOO_MANY_CONNECTIONS,
+    Refusal.GARBLED: mysql.BAD_HANDSHAKE,
 }
 
 
-_CHALLENGE_RESPONSE = frozenset({"mysql_native_password", "client_ed25519"})
-"""Plugins that never send the password itself."""
-
-
 class MysqlWire:
-    """Reads the greeting before the session is handed over: a dead server is found out in time."""
+    """Holds the whole connection phase: a dead server is found out in time, and no server ever waits for a
+    client in vain."""
 
     opaque = False
     resets_unopened = True
+
+    def __init__(
+        self, encryption: Encryption | None = None, key: Key | None = None, *, passes_tls: bool = True
+    ) -> None:
+        """
+        Args:
+          encryption: the server's side is encrypted here, and the client's is not.
+          key: with that.
+          passes_tls: otherwise, a client may have TLS with the server.
+        """
+        self._encryption = encryption
+        self._key = key
+        self._passes_tls = passes_tls and encryption is None
 
     def hello(self) -> Greeting:
         return at_once(Hello())
 
     def open(self, hello: Hello, request: Request) -> Opening:
-        data = b""
-        while True:
-            heard = yield Ask(Party.SERVER)
-            if not heard.data:
-                return NotOpened(Signal.FALTERED, f"{heard.reason} before its greeting")
-            data += heard.data
+        try:
+            first = yield from _first_packet()
+            if isinstance(first, NotOpened):
+                return first
+            greeting = mysql.read_greeting(first.payload)
+        except Malformed as malformed:
+            return NotOpened(Signal.FALTERED, str(malformed))
+        if isinstance(greeting, mysql.ServerError):
+            return _of_error(first, greeting)
+        if not greeting.capabilities & mysql.CLIENT_PROTOCOL_41 and self._encryption is None:
+            return Opened(to_client=first.whole)  # of before MySQL 4.1: nothing of what follows is known
+        handshake = Handshake(hello, first, greeting)
+        terms = self._terms(greeting, request)
+        if isinstance(terms, Terms):
+            return (yield from handshake.run(terms))
+        yield from handshake.end()
+        return terms
+
+    def _terms(self, greeting: mysql.Greeting, request: Request) -> Terms | NotOpened | Denied:
+        if self._encryption is not None:
+            if not greeting.tls:
+                return NotOpened(Signal.FALTERED, "the server has no TLS")
             try:
-                packet = mysql.read_packet(data)
-                if packet is None:
-                    continue
-                greeting = mysql.read_greeting(packet.payload)
-            except Malformed as malformed:
-                return NotOpened(Signal.FALTERED, str(malformed))
-            return _welcome(data, greeting, exposed=request.exposed)
+                return Terms(False, tls=self._encryption.begin(request.host), key=self._key)
+            except TlsFailed as failed:
+                return NotOpened(Signal.FALTERED, str(failed))
+        if request.exposed and greeting.plugin not in CHALLENGE_RESPONSE:
+            return Denied(why_exposed(greeting.plugin))
+        return Terms(self._passes_tls, request.exposed)
 
     def identify(self, hello: Hello) -> Conversation[bytes | Cancel | Left]:
         return at_once(b"")  # the server speaks first
@@ -61,22 +91,27 @@ class MysqlWire:
     def last_words(self, hello: Hello, refusal: Refusal, why: str) -> Conversation[bytes]:
         code = _CODES.get(refusal, mysql.SERVER_SHUTDOWN)
         text = f"dbambassador: {refusal.value}"
-        return at_once(mysql.error_before_greeting(code, f"{text} ({why})" if why else text))
+        text = f"{text} ({why})" if why else text
+        if hello.exchanged:
+            return error_in_turn(hello, code, text)
+        return at_once(mysql.error_before_greeting(code, text))
 
 
-def _welcome(
-    data: bytes, greeting: mysql.Greeting | mysql.ServerError, *, exposed: bool
-) -> Opened | NotOpened | Denied:
-    if isinstance(greeting, mysql.ServerError):
-        if greeting.code == mysql.SERVER_SHUTDOWN:
-            return NotOpened(Signal.NOT_READY, greeting.message)
-        if greeting.code in (mysql.HOST_BLOCKED, mysql.HOST_NOT_PRIVILEGED):
-            return NotOpened(Signal.FALTERED, greeting.message)  # of this host, not of this client
-        return Opened(to_client=data, seen=Seen(rejected=True))
-    # Client libraries send passwords in clear over unix sockets; ours would go on over plain TCP.
-    if exposed and greeting.plugin not in _CHALLENGE_RESPONSE:
-        return Denied(
-            f"the server's {greeting.plugin or 'authentication plugin'} would make this client send its "
-            "password in clear over the network, since it takes a unix socket to be private"
-        )
-    return Opened(to_client=data)
+def _first_packet() -> Conversation[mysql.Packet | NotOpened]:
+    """Raises: Malformed."""
+    data = b""
+    while (packet := mysql.read_packet(data)) is None:
+        heard = yield Ask(Party.SERVER)
+        if not heard.data:
+            return NotOpened(Signal.FALTERED, f"{heard.reason} before its greeting")
+        data += heard.data
+    return packet
+
+
+def _of_error(first: mysql.Packet, error: mysql.ServerError) -> Opened | NotOpened:
+    """What to do with a server that answers a connection with an error."""
+    if error.code == mysql.SERVER_SHUTDOWN:
+        return NotOpened(Signal.NOT_READY, error.message)
+    if error.code in (mysql.HOST_BLOCKED, mysql.HOST_NOT_PRIVILEGED):
+        return NotOpened(Signal.FALTERED, error.message)  # of this host, not of this client
+    return Opened(to_client=first.whole, seen=Seen(rejected=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -13,7 +14,7 @@ from trio.socket import SocketType
 from dbambassador.events import CancelForwarded, ClientLeft, ClientRefused, DialEnded, Refusal
 from dbambassador.forwarding.cancels import forward
 from dbambassador.forwarding.conversation import Done, Party, Pending, begin
-from dbambassador.forwarding.conversing import FAREWELL_TIMEOUT, farewell, finish
+from dbambassador.forwarding.conversing import FAREWELL_TIMEOUT, Held, farewell, finish
 from dbambassador.forwarding.ledger import LEFT, Lease, Stage
 from dbambassador.forwarding.relayed import Relayed
 from dbambassador.forwarding.service import Service
@@ -39,12 +40,17 @@ class Again:
     """At its server; otherwise the decision it followed was overtaken."""
     unfit: bool = False
     """Its server is of the wrong role."""
+    why: str = ""
 
 
 Greeting = Pending[Hello | Cancel | Left] | Done[Hello | Cancel | Left]
 Opening = (
     Pending[Opened | NotOpened | Cancel | Left | Denied] | Done[Opened | NotOpened | Cancel | Left | Denied]
 )
+
+
+Depart = Callable[[Opening, SocketType], None]
+"""Goes on with an opening that has lost its client; see `departures`. The socket is its own."""
 
 
 @dataclass(slots=True)
@@ -59,26 +65,31 @@ class Attempt:
     begun: socket.socket | Dialled | None = None
     """Its dial."""
     opening: Opening | None = None
-    """What was said since."""
+    """What was said since, before this attempt was ours."""
 
     def take_begun(self) -> socket.socket | Dialled | None:
         """Its dial, which is the caller's from now on."""
         begun, self.begun = self.begun, None
         return begun
 
-    def close(self) -> None:
-        """Closes what nobody has taken."""
+    def abandon(self, depart: Depart | None) -> None:
+        """Leaves what nobody has taken."""
         begun = self.take_begun()
         connection = begun.socket if isinstance(begun, Dialled) else begun
-        if connection is not None:
+        if connection is None:
+            return
+        if depart is not None and self.opening is not None and isinstance(connection, SocketType):
+            depart(self.opening, connection)
+        else:
             connection.close()
 
 
 class Session:
     """A client from accept to relay. Whatever happens to it stays in it."""
 
-    def __init__(self, service: Service, client: trio.SocketStream) -> None:
+    def __init__(self, service: Service, client: trio.SocketStream, depart: Depart) -> None:
         self._service = service
+        self._depart = depart if service.wire.resets_unopened else None
         self._name = service.database.name
         self._client = client
         self.handed_over = False
@@ -151,7 +162,7 @@ class Session:
         if isinstance(result, Refusal):
             await self._refuse(hello, result, "")
         elif isinstance(result, Denied):
-            await self._refuse(hello, Refusal.UNSAFE, result.why)
+            await self._refuse(hello, result.refusal, result.why)
         elif isinstance(result, Cancel):
             await self._cancel(result)
         elif isinstance(result, Left):
@@ -163,7 +174,7 @@ class Session:
         """None: an engine has the session."""
         service, choice, address = self._service, attempt.choice, attempt.target.address
         epoch = choice.tenures[address]
-        outcome: Again | Cancel | Left | Denied | Refusal | None = Again()
+        outcome: Again | Cancel | Left | Denied | Refusal | None = Again(why="another server was chosen")
         lease = attempt.lease or service.ledger.lease(
             epoch, address, attempt.scope.cancel, attempt.relayed.traffic
         )
@@ -172,15 +183,18 @@ class Session:
         try:
             with attempt.scope:
                 await service.ledger.admission(choice.epoch)
-                if service.judge.choices.value.tenures.get(address) != epoch:
-                    return Again()
-                lease.enter(Stage.DIALLING)
-                outcome = await self._reach(hello, attempt, lease)
+                if service.judge.choices.value.tenures.get(address) == epoch:
+                    lease.enter(Stage.DIALLING)
+                    outcome = await self._reach(hello, attempt, lease)
         finally:
-            attempt.close()
+            attempt.abandon(self._depart)
             if not self.handed_over:
                 lease.release()
-        return LEFT_IN_OPENING if lease.fate == LEFT else outcome
+        if lease.fate == LEFT:
+            return LEFT_IN_OPENING
+        if isinstance(outcome, Again) and hello.exchanged:
+            return Denied(outcome.why, Refusal.BROKEN_OFF)
+        return outcome
 
     async def _reach(
         self, hello: Hello, attempt: Attempt, lease: Lease
@@ -234,12 +248,20 @@ class Session:
                 unix=unix,
             )
             opening = begin(wire.open(hello, request))
-        opened = await finish(opening, {Party.CLIENT: self._client, Party.SERVER: trio.SocketStream(server)})
+        streams = {Party.CLIENT: self._client, Party.SERVER: trio.SocketStream(server)}
+        held = Held(opening, streams)
+        try:
+            opened = await held.finish()
+        except trio.Cancelled:
+            if self._depart is not None:
+                self._depart(held.said, trio.socket.from_stdlib_socket(detached(server)))
+            raise
         if isinstance(opened, NotOpened):
             if opened.seen is not None:
                 attempt.relayed.witness(opened.seen)
             self._observe(Evidence(lease.address, opened.signal, opened.detail))
-            return Again(opened.signal is not Signal.SERVED, opened.signal is Signal.SERVED)
+            failed = opened.signal is not Signal.SERVED
+            return Again(failed, unfit=not failed, why=opened.detail)
         if wire.resets_unopened and isinstance(opened, Opened):
             reset_on_close(server, False)
         return opened

@@ -25,6 +25,11 @@ class Hello:
     """
 
     data: bytes = b""
+    exchanged: int = 0
+    """Packets that passed between the client and its server, where the server speaks first. With any, it is
+    too late for another server."""
+    asked: bool = False
+    """It owes an answer to the last of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +86,10 @@ class NotOpened:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """The session would be unsafe, with whatever server: the client is told why."""
+    """The client gets no session, with whatever server, and is told why."""
 
     why: str
+    refusal: Refusal = Refusal.UNSAFE
 
 
 Witness = Callable[[Seen], None]
@@ -116,7 +122,9 @@ class Wire(Protocol):
     opaque: bool
     """Nothing is known of what is said: a session is open once it is connected."""
     resets_unopened: bool
-    """A server that has not opened the session is left with a reset: see `dial.reset_on_close`."""
+    """A server counts connections that end before the session is open against this host. One that has not
+    spoken yet is left with a reset, see `dial.reset_on_close`; with any other the conversation is brought to
+    its end, see `departures`."""
 
     def hello(self) -> Greeting:
         """What the client wants, as far as it speaks first."""

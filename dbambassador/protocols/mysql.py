@@ -20,17 +20,33 @@ NOT_PREPARED = 1047
 OFFLINE_MODE = 3032
 """ER_SERVER_OFFLINE_MODE: sessions are for administrators only."""
 
+BAD_HANDSHAKE = 1043
+"""ER_HANDSHAKE_ERROR: what a server answers to packets that it does not understand."""
+
 MAX_PACKET = 16 * 1024
 """Bytes. More than any packet of the connection phase that a server sends unasked."""
 LONGEST = 4 + MAX_PACKET
 """With its header."""
+MAX_ANSWER = 96 * 1024
+"""More than anything that is said in answer to one: 64 KiB of connection attributes (the server's limit), and
+tickets of Kerberos with half of that."""
 
 CLIENT_LONG_PASSWORD = 0x1
+CLIENT_CONNECT_WITH_DB = 0x8
 CLIENT_PROTOCOL_41 = 0x200
 CLIENT_SSL = 0x800
 CLIENT_SECURE_CONNECTION = 0x8000
 CLIENT_PLUGIN_AUTH = 0x80000
+CLIENT_LENENC_AUTH = 0x200000
+"""CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA."""
+CLIENT_MULTI_FACTOR = 0x10000000
+"""CLIENT_MULTI_FACTOR_AUTHENTICATION, of MySQL 8.0.27."""
+SALT = 20
+"""Bytes of a challenge, in greetings and in requests for another plugin."""
 _UTF8MB4 = 45
+_SQLSTATES = {TOO_MANY_CONNECTIONS: b"08004"}
+"""Of the errors that are ours to send; of all others it is 08S01, a lost connection.
+https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +57,11 @@ class Packet:
     payload: bytes
     rest: bytes
 
+    @property
+    def whole(self) -> bytes:
+        """All of it, and what followed, as it came."""
+        return packet(self.sequence, self.payload) + self.rest
+
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
@@ -49,8 +70,14 @@ class Greeting:
     version: str
     plugin: str
     """Its default authentication plugin."""
-    tls: bool = False
-    """It takes TLS."""
+    capabilities: int = 0
+    salt: bytes = b""
+    """The challenge for that plugin."""
+
+    @property
+    def tls(self) -> bool:
+        """It takes TLS."""
+        return bool(self.capabilities & CLIENT_SSL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +89,19 @@ class ServerError:
 
 
 def read_packet(data: bytes) -> Packet | None:
-    """The first packet, or None while it is incomplete.
+    """The server's first packet, or None while it is incomplete.
+
+    Raises:
+      Malformed: no server says that much unasked, nor nothing.
+    """
+    length = int.from_bytes(data[:3], "little")
+    if len(data) >= 4 and not 0 < length <= MAX_PACKET:
+        raise Malformed(f"not a MySQL server (a first packet of {length} bytes)")
+    return read_answer(data)
+
+
+def read_answer(data: bytes) -> Packet | None:
+    """A later packet of either side, which may be empty, or None while it is incomplete.
 
     Raises:
       Malformed: longer than any packet of the connection phase.
@@ -70,8 +109,8 @@ def read_packet(data: bytes) -> Packet | None:
     if len(data) < 4:
         return None
     length = int.from_bytes(data[:3], "little")
-    if not 0 < length <= MAX_PACKET:
-        raise Malformed(f"not a MySQL server (a first packet of {length} bytes)")
+    if length > MAX_ANSWER:
+        raise Malformed(f"a packet of {length} bytes where {MAX_ANSWER} are the most")
     if len(data) < 4 + length:
         return None
     return Packet(data[3], data[4 : 4 + length], data[4 + length :])
@@ -91,15 +130,24 @@ def read_greeting(payload: bytes) -> Greeting | ServerError:
     # After the version: thread id 4, salt 8, filler 1, capabilities 2, charset 1, status 2, capabilities 2,
     # salt length 1, reserved 10; then the rest of the salt (at least 13) and the plugin's name.
     fixed = payload[end + 1 :]
-    plugin = ""
+    plugin, salt = "", fixed[4:12]
     capabilities = int.from_bytes(fixed[13:15], "little")
     if len(fixed) >= 31:
         capabilities |= int.from_bytes(fixed[18:20], "little") << 16
+        salt += fixed[31 : 31 + SALT - 8]
         if capabilities & CLIENT_PLUGIN_AUTH:
             salt_rest = max(13, fixed[20] - 8)
             plugin = fixed[31 + salt_rest :].split(b"\0", 1)[0].decode("ascii", "replace")
     version = payload[1:end].decode("ascii", "replace")
-    return Greeting(version, plugin, tls=bool(capabilities & CLIENT_SSL))
+    return Greeting(version, plugin, capabilities, salt)
+
+
+def without_tls(greeting: bytes) -> bytes:
+    """A greeting, by its payload, that offers no TLS and is otherwise the same."""
+    place = greeting.index(b"\0", 1) + 1 + 13
+    capabilities = greeting[place : place + 2]
+    others = int.from_bytes(capabilities, "little") & ~CLIENT_SSL
+    return greeting[:place] + others.to_bytes(len(capabilities), "little") + greeting[place + 2 :]
 
 
 def read_error(payload: bytes) -> ServerError:
@@ -119,10 +167,21 @@ def error_before_greeting(code: int, message: str) -> bytes:
     return packet(0, b"\xff" + code.to_bytes(2, "little") + message.encode())
 
 
+def error_in_handshake(sequence: int, code: int, message: str) -> bytes:
+    """An ERR packet in answer to a client that speaks protocol 4.1."""
+    sqlstate = _SQLSTATES.get(code, b"08S01")
+    return packet(sequence, b"\xff" + code.to_bytes(2, "little") + b"#" + sqlstate + message.encode())
+
+
 def handshake_response(user: str, plugin: str) -> bytes:
     """A HandshakeResponse41 with an empty password, as sequence 1."""
+    return packet(1, without_password(user, plugin))
+
+
+def without_password(user: str, plugin: str) -> bytes:
+    """Its payload."""
     capabilities = CLIENT_LONG_PASSWORD | CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION | CLIENT_PLUGIN_AUTH
-    payload = (
+    return (
         capabilities.to_bytes(4, "little")
         + (1 << 24).to_bytes(4, "little")
         + bytes([_UTF8MB4])
@@ -133,7 +192,6 @@ def handshake_response(user: str, plugin: str) -> bytes:
         + plugin.encode()
         + b"\0"
     )
-    return packet(1, payload)
 
 
 def empty_password(sequence: int) -> bytes:

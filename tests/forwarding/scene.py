@@ -271,10 +271,13 @@ async def until_closed(stream: trio.SocketStream) -> bytes:
     return data
 
 
-async def exactly(stream: trio.SocketStream, count: int) -> bytes:
+async def exactly(stream: trio.SocketStream, count: int, *, or_end: bool = False) -> bytes:
+    """So many bytes. `or_end`: or none, where the stream has ended."""
     data = b""
     while len(data) < count:
         chunk = await stream.receive_some(count - len(data))
+        if or_end and not chunk and not data:
+            break
         assert chunk, f"it ended after {data!r}"
         data += chunk
     return data

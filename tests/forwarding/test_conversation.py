@@ -399,5 +399,5 @@ def test_a_conversation_that_needs_nobody_is_over_at_once() -> None:
 
 
 def test_silence_tells_for_how_long() -> None:
-    assert silence(Party.CLIENT) == Heard(b"", "said nothing for 60 s")
-    assert silence(Party.SERVER) == Heard(b"", "no answer in 10 s")
+    assert silence(Party.CLIENT, 60) == Heard(b"", "said nothing for 60 s")
+    assert silence(Party.SERVER, 10) == Heard(b"", "no answer in 10 s")

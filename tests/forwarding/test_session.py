@@ -14,6 +14,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from dbambassador.events import ClientRefused, Refusal, SessionOpened
+from dbambassador.forwarding import departures
 from dbambassador.forwarding.engine import Link
 from dbambassador.forwarding.mysql_wire import MysqlWire
 from dbambassador.forwarding.postgresql_wire import PostgresqlWire
@@ -402,7 +403,9 @@ async def test_a_cancel_whose_key_nobody_saw_goes_to_all_servers_with_sessions(s
         assert got == [request] * 3
 
 
-async def test_a_mysql_server_that_has_not_greeted_is_left_by_a_reset(scene: MakeScene) -> None:
+async def test_a_mysql_server_that_does_not_greet_is_left_by_a_reset(
+    scene: MakeScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A server that hangs finds a closed connection later, and counts it against this host."""
     ends: list[str] = []
 
@@ -412,6 +415,7 @@ async def test_a_mysql_server_that_has_not_greeted_is_left_by_a_reset(scene: Mak
         except trio.BrokenResourceError:
             ends.append("reset")
 
+    monkeypatch.setattr(departures, "TIMEOUT", 0.1)
     async with scene(MysqlWire()) as stage:
         old, new = await stage.server(note_the_end), await stage.server(greet)
         await stage.choose(old)

@@ -141,6 +141,7 @@ def _nobody(_: object) -> None:
 postgresql = conversing(PostgresqlWire())
 postgresql_plain = conversing(PostgresqlWire(passes_tls=False))
 mysql = conversing(MysqlWire())
+mysql_plain = conversing(MysqlWire(passes_tls=False))
 
 
 def seeds(captures: tuple[Capture, ...]) -> Iterator[bytes]:

@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterator
 from dbambassador.discovery import dns as dns_messages
 from dbambassador.discovery.answers import Outcome, Question
 from dbambassador.discovery.ask import ORDINARY
-from dbambassador.protocols import mysql, postgresql, postgresql_tap
+from dbambassador.protocols import (
+    mysql,
+    mysql_authentication,
+    mysql_response,
+    postgresql,
+    postgresql_tap,
+)
+from dbambassador.protocols.malformed import Malformed
 from tests.protocols.captures import Side, captures
 from tests.testbed.dns import reply_to
 
@@ -82,12 +89,27 @@ def tap(data: bytes) -> None:
             assert kept <= postgresql_tap.MAX_STARTUP_REPLY, "more is kept than the tap may"
 
 
-def greeting(data: bytes) -> None:
+def mysql_packets(data: bytes) -> None:
     while (packet := mysql.read_packet(data)) is not None:
         assert len(packet.payload) <= mysql.MAX_PACKET
-        mysql.read_greeting(packet.payload)
+        assert packet.whole == data
         mysql.read_error(packet.payload)
+        mysql_authentication.read_step(packet.payload, multi_factor=True)
+        _response(packet.payload)
+        if isinstance(mysql.read_greeting(packet.payload), mysql.Greeting):
+            assert len(mysql.without_tls(packet.payload)) == len(packet.payload)
         data = packet.rest
+
+
+def _response(payload: bytes) -> None:
+    if mysql_response.wants_tls(payload):
+        return
+    try:
+        read = mysql_response.read_response(payload)
+    except Malformed:
+        return
+    assert mysql_response.read_response(mysql_response.with_tls(payload)).plugin == read.plugin
+    assert mysql_response.wants_tls(mysql_response.ssl_request(payload))
 
 
 _ASKED = dns_messages.query(Question("orders.db.test", "A"))

@@ -8,10 +8,16 @@ from __future__ import annotations
 from dbambassador.discovery import dns, hosts, resolv_conf
 from dbambassador.discovery.ask import ORDINARY
 from dbambassador.errors import InvalidConfiguration
-from dbambassador.forwarding import mysql_wire, postgresql_wire
+from dbambassador.forwarding import mysql_handshake, mysql_wire, postgresql_wire
 from dbambassador.health import handshakes, http_check, mysql_login, mysql_session, postgresql_login
 from dbambassador.observability import page, status
-from dbambassador.protocols import mysql, postgresql, postgresql_tap
+from dbambassador.protocols import (
+    mysql,
+    mysql_authentication,
+    mysql_response,
+    postgresql,
+    postgresql_tap,
+)
 from dbambassador.protocols.malformed import Malformed
 from dbambassador.reflection import (
     api_answers,
@@ -97,8 +103,8 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target(
         name="mysql.packets",
-        feed=messages.greeting,
-        covers=(mysql,),
+        feed=messages.mysql_packets,
+        covers=(mysql, mysql_response, mysql_authentication),
         seeds=FROM_MYSQL,
         raises=(Malformed,),
         words=MYSQL_WORDS,
@@ -107,7 +113,16 @@ TARGETS: tuple[Target, ...] = (
     Target(
         name="mysql.wire",
         feed=conversations.mysql,
-        covers=(mysql_wire, mysql),
+        covers=(mysql_wire, mysql_handshake, mysql, mysql_response, mysql_authentication),
+        seeds=tuple(conversations.seeds(MYSQL)),
+        words=MYSQL_WORDS,
+        memory=1024 * KIB,
+        seconds=3.0,
+    ),
+    Target(
+        name="mysql.wire-plain",
+        feed=conversations.mysql_plain,
+        covers=(mysql_wire, mysql_handshake, mysql, mysql_response, mysql_authentication),
         seeds=tuple(conversations.seeds(MYSQL)),
         words=MYSQL_WORDS,
         memory=1024 * KIB,

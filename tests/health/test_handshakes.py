@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import trio
 
-from dbambassador.demo.processes import Process, unprivileged
 from dbambassador.health.evidence import Evidence, Role, Signal
 from dbambassador.health.probes import Blocked, probe
 from dbambassador.settings.schema import Database, Login, Protocol
@@ -17,7 +16,6 @@ from tests.health.checking import PASSWORD, database, greeting, stub, written
 from tests.testbed.freezing import freeze, thaw
 from tests.testbed.mariadb import MariaDB
 from tests.testbed.netns import Host, lan
-from tests.testbed.requirements import require
 
 LIMIT = 3
 PORT = 3306
@@ -33,18 +31,6 @@ class CountingServer(MariaDB):
     """A server on a host of its own that knows its clients by name: of others it counts nothing."""
 
     host: Host
-
-    def start(self) -> CountingServer:
-        daemon, identity = require("mariadbd", package="mariadb-server"), unprivileged()
-        somebody = ("setpriv", f"--reuid={identity.user}", f"--regid={identity.group}", "--clear-groups")
-        command = [
-            *self.host.command(*somebody, daemon, "--no-defaults"),
-            *(f"--datadir={self._home / 'data'}", f"--port={self.port}", f"--socket={self.socket}"),
-            *(f"--{key}={value}" for key, value in self._settings.items()),
-        ]
-        self._process = Process(command, self.log)
-        self._wait(lambda: bool(self.query("SELECT 1")), "start")
-        return self
 
     @property
     def address(self) -> Address:
@@ -64,7 +50,7 @@ def hosts(mariadb_directory: Path, tmp_path: Path) -> Iterator[tuple[CountingSer
         assert isinstance(server, CountingServer)
         server.host = made["db"]
         try:
-            server.start()
+            server.start(server.host)
             server.query(f"CREATE USER probe IDENTIFIED BY '{PASSWORD}'")
             yield server, made["app"]
         finally:

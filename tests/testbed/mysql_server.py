@@ -13,13 +13,16 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pymysql
 
 from dbambassador.demo.ports import free_port
 from dbambassador.demo.processes import Process, unprivileged
 from tests.testbed.certificates import Certificate
+
+if TYPE_CHECKING:
+    from tests.testbed.netns import Host
 
 USER, PASSWORD = "app", "app-password"
 """An account that every server has, for connections from anywhere."""
@@ -100,16 +103,16 @@ class MySQLServer(ABC):
     def running(self) -> bool:
         return self._process is not None and self._process.exit_code is None
 
-    def start(self) -> Self:
-        """Starts the server and waits until it answers queries."""
+    def start(self, host: Host | None = None) -> Self:
+        """Starts the server and waits until it answers queries. `host`: the one that it is to run on."""
         options = [f"--{key}={value}" for key, value in self._settings.items()]
         own = (f"--datadir={self._home / 'data'}", f"--port={self.port}", f"--socket={self.socket}")
-        self._process = Process(
-            [self._daemon(), "--no-defaults", *own, *options],
-            self.log,
-            identity=unprivileged(),
-            environ=environ(self._home),
-        )
+        words: list[str | Path] = [self._daemon(), "--no-defaults", *own, *options]
+        variables = environ(self._home)
+        if host is None:
+            self._process = Process(words, self.log, identity=unprivileged(), environ=variables)
+        else:
+            self._process = host.start([*_as_unprivileged(), *words], self.log, environ=variables)
         self._wait(lambda: bool(self.query("SELECT 1")), "start")
         return self
 
@@ -163,6 +166,12 @@ class MySQLServer(ABC):
             if process.exit_code is not None or time.monotonic() > deadline:
                 raise AssertionError(f"{self.product} {self.name} did not {what}; its log:\n{process.tail()}")
             time.sleep(0.02)
+
+
+def _as_unprivileged() -> list[str]:
+    """What root runs a program with that is not to have its rights."""
+    identity = unprivileged()
+    return ["setpriv", f"--reuid={identity.user}", f"--regid={identity.group}", "--clear-groups"]
 
 
 def run(program: Path, *arguments: str, home: Path) -> None:

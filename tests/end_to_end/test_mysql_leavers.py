@@ -1,0 +1,149 @@
+"""Clients that give up in the middle of a handshake, at a server that would block this host for it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+
+from tests.end_to_end.setting import CHOSEN, environments, mysql_database, port_of, until
+from tests.testbed.mariadb import PASSWORD, USER, MariaDB
+from tests.testbed.mysql import MySQL
+from tests.testbed.mysql_client import Speaker
+from tests.testbed.mysql_server import MySQLServer
+from tests.testbed.netns import Host, Lan
+from tests.testbed.processes import StartAmbassador
+
+LIMIT = 3
+"""max_connect_errors."""
+LEAVERS = 50
+PORT = 3306
+FOREIGN = {"MariaDB": "client_ed25519", "MySQL": "mysql_native_password"}
+"""A plugin that is not the account's: the server asks for another one."""
+
+Give = Callable[[Speaker, str], None]
+"""A client that gives up, at a server of this product."""
+
+
+def at_once(client: Speaker, product: str) -> None:
+    client.leave()
+
+
+def after_the_greeting(client: Speaker, product: str) -> None:
+    client.greeted()
+    client.leave()
+
+
+def by_a_reset(client: Speaker, product: str) -> None:
+    client.greeted()
+    client.reset()
+
+
+def in_the_middle_of_its_response(client: Speaker, product: str) -> None:
+    client.greeted()
+    client.connection.sendall(client.framed(bytes(60))[:40])
+    client.leave()
+
+
+def asked_for_another_plugin(client: Speaker, product: str) -> None:
+    client.greeted()
+    assert client.asked(USER, FOREIGN[product]).plugin
+    client.leave()
+
+
+def asked_for_its_password(client: Speaker, product: str) -> None:
+    client.greeted()
+    assert client.asked(USER, "caching_sha2_password", bytes(32)).data == b"\4"
+    client.leave()
+
+
+def given_a_key(client: Speaker, product: str) -> None:
+    client.greeted()
+    assert client.asked(USER, "caching_sha2_password", bytes(32)).data == b"\4"
+    client.say(b"\2")
+    assert b"PUBLIC KEY" in client.step().data
+    client.leave()
+
+
+EVERYWHERE: tuple[Give, ...] = (
+    at_once,
+    after_the_greeting,
+    by_a_reset,
+    in_the_middle_of_its_response,
+    asked_for_another_plugin,
+)
+GIVING_UP: dict[type[MySQLServer], tuple[Give, ...]] = {
+    MariaDB: EVERYWHERE,
+    MySQL: (*EVERYWHERE, asked_for_its_password, given_a_key),
+}
+
+
+@pytest.fixture(params=["mariadb", "mysql"])
+def server(request: pytest.FixtureRequest, four_hosts: Lan) -> Iterator[MySQLServer]:
+    """A server on another host that resolves the names of those who connect, and counts their errors."""
+    kind = {"mariadb": MariaDB, "mysql": MySQL}[request.param]
+    directory: Path = request.getfixturevalue(f"{request.param}_directory")
+    settings = {"max-connect-errors": str(LIMIT), "skip-name-resolve": "OFF", "bind-address": "0.0.0.0"}
+    server = kind.created(directory, request.node.name, settings=settings, port=PORT)
+    try:
+        yield server.start(four_hosts["db-a"])
+    finally:
+        server.stop()
+
+
+def test_clients_that_give_up_never_block_their_host(
+    ambassador: StartAmbassador, server: MySQLServer, four_hosts: Lan, tmp_path: Path
+) -> None:
+    app, db = four_hosts["app"], four_hosts["db-a"]
+    database = mysql_database(f"{db.ip}:{PORT}")
+    running = ambassador(
+        *("--environments", environments(tmp_path, catalog=database), *CHOSEN),
+        prefix=app.command(),
+        ready=False,
+    )
+    running.wait_for("is up")
+    for give_up in GIVING_UP[type(server)]:
+        leave(app, "127.0.0.1", port_of(database), give_up, server, LEAVERS)
+        until(lambda: not unauthenticated(server), f"nobody hangs {give_up.__name__}")
+        with app.call(lambda: connect("127.0.0.1", port_of(database))) as connection:
+            connection.ping()
+
+
+def test_the_same_clients_without_an_ambassador_block_it(server: MySQLServer, four_hosts: Lan) -> None:
+    app, db = four_hosts["app"], four_hosts["db-a"]
+    for give_up in GIVING_UP[type(server)]:
+        unblock(server)
+        if give_up is given_a_key:
+            continue  # MySQL takes that for a wrong password
+        leave(app, db.ip, PORT, give_up, server, LIMIT)
+        until(lambda: not unauthenticated(server), f"nobody hangs {give_up.__name__}")
+        with pytest.raises(pymysql.OperationalError) as refused:
+            app.call(lambda: connect(db.ip, PORT))
+        assert refused.value.args[0] == 1129, give_up.__name__
+
+
+def leave(host: Host, ip: str, port: int, give_up: Give, server: MySQLServer, count: int) -> None:
+    def one_after_the_other() -> None:
+        for _ in range(count):
+            give_up(Speaker(socket.create_connection((ip, port))), server.product)
+
+    host.call(one_after_the_other)
+
+
+def connect(ip: str, port: int) -> pymysql.Connection[Any]:
+    return pymysql.connect(host=ip, port=port, user=USER, password=PASSWORD, connect_timeout=5)
+
+
+def unauthenticated(server: MySQLServer) -> list[object]:
+    """The server's connections whose handshake is under way."""
+    return [row for row in server.query("SHOW PROCESSLIST") if row[1] == "unauthenticated user"]
+
+
+def unblock(server: MySQLServer) -> None:
+    """Forgets what was counted."""
+    size = server.query("SELECT @@host_cache_size")[0][0]
+    server.query(f"SET GLOBAL host_cache_size = {int(size) + 1}")

@@ -1,0 +1,342 @@
+"""MySQL's connection phase without sockets: whatever the client does, the server sees it end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dbambassador.events import Refusal
+from dbambassador.forwarding.conversation import CHUNK, Conversation, Heard, Party, Pending, answer, begin
+from dbambassador.forwarding.mysql_handshake import ANSWER_WITHIN
+from dbambassador.forwarding.mysql_wire import MysqlWire
+from dbambassador.forwarding.wire import Denied, Hello, Left, NotOpened, Opened, Request, Seen
+from dbambassador.health.evidence import Signal
+from dbambassador.health.handshakes import PROBE_USER
+from dbambassador.protocols import mysql
+from dbambassador.protocols.mysql_authentication import (
+    CACHING_SHA2,
+    CLEAR,
+    ED25519,
+    NATIVE,
+    TAKING_TURNS,
+)
+from dbambassador.settings.schema import TargetSessionAttrs
+from tests.forwarding.mysql_peers import ANSWER, PASSWORD, USER, BookClient, BookServer, introduction
+
+SIZES = st.lists(st.integers(1, 30), min_size=1, max_size=8)
+PLUGINS = [NATIVE, ED25519, CACHING_SHA2]
+RIGHT = {NATIVE: ANSWER, ED25519: b"s" * 64, CACHING_SHA2: ANSWER}
+
+
+class Book(Protocol):
+    def hear(self, data: bytes) -> bytes: ...
+
+
+@dataclass
+class Voice:
+    """A party that says what the book says, in pieces, and leaves when it has nothing to say."""
+
+    book: Book
+    words: bytes = b""
+    sizes: list[int] = field(default_factory=lambda: [CHUNK])
+    turn: int = 0
+
+    def tell(self, data: bytes) -> None:
+        if data:
+            self.words += self.book.hear(data)
+
+    def hear(self, limit: int) -> Heard:
+        size = min(limit, self.sizes[self.turn % len(self.sizes)])
+        self.turn += 1
+        data, self.words = self.words[:size], self.words[size:]
+        return Heard(data)
+
+
+@dataclass
+class Meeting:
+    """A session's opening between a client and a server by the book."""
+
+    client: BookClient
+    server: BookServer
+    wire: MysqlWire = field(default_factory=MysqlWire)
+    exposed: bool = False
+    sizes: tuple[list[int], list[int]] = field(default_factory=lambda: ([CHUNK], [CHUNK]))
+    hello: Hello = field(default_factory=Hello)
+
+    def hold(self) -> object:
+        """Holds the conversation to its end, and passes on what it leaves, as an engine does."""
+        voices = {
+            Party.CLIENT: Voice(self.client, b"", self.sizes[0]),
+            Party.SERVER: Voice(self.server, self.server.begin(), self.sizes[1]),
+        }
+        any_role = TargetSessionAttrs.ANY
+        request = Request("db.test", any_role, any_role, lambda _: None, exposed=self.exposed)
+        said = begin(self.wire.open(self.hello, request))
+        while isinstance(said, Pending):
+            voice, ask = voices[said.ask.party], said.ask
+            say = ask.say + (ask.find() if ask.find is not None else b"")
+            voice.tell(say)
+            if say and ask.told is not None:
+                ask.told()
+            said = answer(said, voice.hear(ask.limit))
+        if isinstance(said.result, Opened):
+            voices[Party.CLIENT].tell(said.result.to_client + voices[Party.SERVER].words)
+            voices[Party.SERVER].tell(said.result.to_server + voices[Party.CLIENT].words)
+        return said.result
+
+
+def told(wire: MysqlWire, hello: Hello, refusal: Refusal) -> bytes:
+    """A refused client's last words."""
+    conversation: Conversation[bytes] = wire.last_words(hello, refusal, "why")
+    said = begin(conversation)
+    assert not isinstance(said, Pending)
+    return said.result
+
+
+# In
+
+
+@pytest.mark.parametrize("plugin", PLUGINS)
+@pytest.mark.parametrize("offered", [NATIVE, CACHING_SHA2])
+@given(client=SIZES, server=SIZES, cached=st.booleans())
+def test_a_client_gets_in_however_the_bytes_come(
+    plugin: str, offered: str, client: list[int], server: list[int], cached: bool
+) -> None:
+    answers = [PASSWORD] if plugin == CACHING_SHA2 and not cached else []
+    if offered != plugin:
+        answers.insert(0, RIGHT[plugin])
+    meeting = Meeting(
+        BookClient([introduction(offered), *answers]),
+        BookServer(plugin, default=offered, cached=cached),
+        sizes=(client, server),
+    )
+    opened = meeting.hold()
+    assert isinstance(opened, Opened)
+    assert meeting.server.verdict == "in"
+    assert meeting.server.introduced == [USER]
+    assert meeting.client.over
+
+
+@given(st.binary(max_size=40), st.binary(max_size=40))
+def test_what_either_side_says_beyond_the_verdict_goes_on(behind_ok: bytes, ahead: bytes) -> None:
+    class Eager(BookServer):
+        def _judge(self, right: bool) -> list[bytes]:
+            self.more = behind_ok
+            return super()._judge(right)
+
+        def hear(self, data: bytes) -> bytes:
+            self.more = b""
+            return super().hear(data) + self.more
+
+    class Ahead(BookClient):
+        def hear(self, data: bytes) -> bytes:
+            said = super().hear(data) if not self.over else b""
+            return said + ahead if said else b""
+
+    meeting = Meeting(Ahead([introduction()]), Eager())
+    client, server = meeting.client, meeting.server
+    opened = meeting.hold()
+    assert isinstance(opened, Opened)
+    assert opened.to_client.endswith(behind_ok)
+    assert opened.to_server == ahead
+    assert (server.verdict, client.told[-1][:1]) == ("in", b"\0")
+
+
+def test_a_denied_client_is_told_by_its_server() -> None:
+    meeting = Meeting(BookClient([introduction(ED25519), bytes(20)]), BookServer(NATIVE))
+    opened = meeting.hold()
+    assert isinstance(opened, Opened)
+    assert opened.seen == Seen(rejected=True)
+    assert meeting.client.told[-1].startswith(b"\xff\x15\x04")
+
+
+def test_a_plugin_that_is_not_known_to_speak_in_turns_is_left_to_the_two() -> None:
+    class Dialog(BookServer):
+        def _challenged(self, answer: bytes) -> list[bytes]:
+            return [b"\4Password: "]
+
+    assert "dialog" not in TAKING_TURNS
+    meeting = Meeting(BookClient([introduction(NATIVE), b"an answer"]), Dialog("dialog"))
+    opened = meeting.hold()
+    assert isinstance(opened, Opened)
+    assert opened.to_client.endswith(b"Password: ")
+
+
+def test_a_server_from_before_4_1_is_left_to_itself() -> None:
+    first = b"\x0a3.23.58\0" + bytes(60)
+
+    class Old(BookServer):
+        def begin(self) -> bytes:
+            return mysql.packet(0, first)
+
+    opened = Meeting(BookClient([]), Old()).hold()
+    assert opened == Opened(to_client=mysql.packet(0, first))
+
+
+# Out
+
+
+@pytest.mark.parametrize("plugin", PLUGINS)
+@pytest.mark.parametrize("offered", [NATIVE, CACHING_SHA2])
+@given(said=st.integers(0, 3), cut=st.integers(0, 30), sizes=SIZES)
+def test_a_client_that_leaves_is_no_aborted_handshake(
+    plugin: str, offered: str, said: int, cut: int, sizes: list[int]
+) -> None:
+    """Wherever it leaves, also in the middle of a packet."""
+    answers = [introduction(offered), RIGHT[plugin], PASSWORD][:said]
+
+    class Leaver(BookClient):
+        def hear(self, data: bytes) -> bytes:
+            words = super().hear(data)
+            return words if self.script else words[: max(0, len(words) - cut)]
+
+    meeting = Meeting(Leaver(answers), BookServer(plugin, default=offered), sizes=(sizes, sizes))
+    result = meeting.hold()
+    assert isinstance(result, Left | Opened | Denied)
+    assert meeting.server.verdict in ("in", "denied")
+    if isinstance(result, Left) and meeting.server.introduced == [PROBE_USER]:
+        assert not meeting.server.answers
+
+
+def test_a_server_that_lets_a_leaver_in_is_bidden_farewell() -> None:
+    class Trusting(BookServer):
+        def _judge(self, right: bool) -> list[bytes]:
+            return super()._judge(True)
+
+    meeting = Meeting(BookClient([]), Trusting())
+    assert isinstance(meeting.hold(), Left)
+    assert meeting.server.after == mysql.QUIT
+
+
+def test_a_client_has_less_time_for_an_answer_than_a_server_gives_it() -> None:
+    any_role = TargetSessionAttrs.ANY
+    said = begin(MysqlWire().open(Hello(), Request("db.test", any_role, any_role, lambda _: None)))
+    assert isinstance(said, Pending)
+    said = answer(said, Heard(BookServer().begin()))
+    assert isinstance(said, Pending)
+    assert (said.ask.party, said.ask.within) == (Party.CLIENT, ANSWER_WITHIN)
+    assert ANSWER_WITHIN < 10  # connect_timeout, of MySQL and of MariaDB
+    said = answer(said, Heard(b"\1"))
+    assert isinstance(said, Pending)
+    assert (said.ask.party, said.ask.within) == (Party.CLIENT, None)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        mysql.packet(1, b""),
+        mysql.packet(1, bytes(40)),
+        mysql.packet(1, introduction()[:34]),
+        mysql.packet(1, introduction()[:20]),
+        b"GET / HTTP/1.0\r\n\r\n",
+    ],
+)
+def test_what_no_server_would_understand_does_not_reach_it(said: bytes) -> None:
+    class Garbler(BookClient):
+        def hear(self, data: bytes) -> bytes:
+            return said
+
+    meeting = Meeting(Garbler([]), BookServer())
+    result = meeting.hold()
+    assert isinstance(result, Denied)
+    assert result.refusal is Refusal.GARBLED
+    assert meeting.server.introduced == [PROBE_USER]
+    words = told(meeting.wire, meeting.hello, result.refusal)
+    packet = mysql.read_answer(words)
+    assert packet is not None
+    assert packet.sequence == meeting.hello.exchanged
+    assert mysql.read_error(packet.payload).code == mysql.BAD_HANDSHAKE
+
+
+def test_a_packet_that_never_ends_is_not_waited_for() -> None:
+    class Endless(BookClient):
+        def hear(self, data: bytes) -> bytes:
+            return b"\xff\xff\xff\1" + bytes(20)
+
+    meeting = Meeting(Endless([]), BookServer())
+    assert isinstance(meeting.hold(), Denied)
+    assert meeting.server.verdict == "denied"
+
+
+@pytest.mark.parametrize("answered", [0, 1])
+def test_a_server_that_breaks_off_is_told_of(answered: int) -> None:
+    class Broken(BookServer):
+        def _answer(self, payload: bytes) -> list[bytes]:
+            return super()._answer(payload) if len(self.introduced) < answered else []
+
+    meeting = Meeting(BookClient([introduction(ED25519), ANSWER]), Broken())
+    result = meeting.hold()
+    assert isinstance(result, NotOpened)
+    assert result.signal is Signal.FALTERED
+    packet = mysql.read_answer(told(meeting.wire, meeting.hello, Refusal.BROKEN_OFF))
+    assert packet is not None
+    assert packet.sequence == meeting.hello.exchanged == 2 + 2 * answered
+    assert packet.payload.startswith(b"\xff\x1d\x04#08S01dbambassador: its server broke off (why)")
+
+
+# Encryption, and what goes without
+
+
+def test_a_clients_own_tls_is_passed_on_once_it_has_begun() -> None:
+    ssl_request = introduction(capabilities=mysql.CLIENT_SSL)[:32]
+
+    class Encrypting(BookClient):
+        def hear(self, data: bytes) -> bytes:
+            return mysql.packet(1, ssl_request) + b"\x16\x03\1"
+
+    for sizes in ([CHUNK], [1], [36]):
+        meeting = Meeting(Encrypting([]), BookServer(tls=True), sizes=(sizes, [CHUNK]))
+        opened = meeting.hold()
+        assert isinstance(opened, Opened)
+        assert opened.seen == Seen(encrypted=True)
+        assert meeting.server.after.startswith(ssl_request)
+        assert opened.to_server.startswith(mysql.packet(1, ssl_request) + b"\x16")
+
+
+def test_a_client_that_leaves_before_its_tls_has_begun_leaves_no_trace() -> None:
+    client = BookClient([introduction(capabilities=mysql.CLIENT_SSL)[:32]])
+    meeting = Meeting(client, BookServer(tls=True))
+    assert isinstance(meeting.hold(), Left)
+    assert (meeting.server.introduced, meeting.server.verdict) == ([PROBE_USER], "denied")
+
+
+def test_with_tls_switched_off_clients_are_not_offered_any() -> None:
+    wire = MysqlWire(passes_tls=False)
+    meeting = Meeting(BookClient([introduction()]), BookServer(tls=True), wire)
+    assert isinstance(meeting.hold(), Opened)
+    greeting = mysql.read_greeting(meeting.client.told[0])
+    assert isinstance(greeting, mysql.Greeting)
+    assert not greeting.tls
+    stubborn = BookClient([introduction(capabilities=mysql.CLIENT_SSL)[:32]])
+    meeting = Meeting(stubborn, BookServer(tls=True), wire)
+    result = meeting.hold()
+    assert isinstance(result, Denied)
+    assert result.refusal is Refusal.GARBLED
+    assert meeting.server.verdict == "denied"
+
+
+@pytest.mark.parametrize("plugin", [CACHING_SHA2, CLEAR])
+@pytest.mark.parametrize("offered", [NATIVE, CACHING_SHA2])
+def test_no_password_of_a_unix_socket_goes_over_the_network_in_clear(plugin: str, offered: str) -> None:
+    """Neither to a server that asks for it at first, nor to one that asks for an account's plugin."""
+    client = BookClient([introduction(offered), PASSWORD, PASSWORD])
+    meeting = Meeting(client, BookServer(plugin, default=offered), exposed=True)
+    result = meeting.hold()
+    assert isinstance(result, Denied)
+    assert result.refusal is Refusal.UNSAFE
+    assert (plugin if offered == NATIVE else offered) in result.why
+    assert meeting.server.verdict == "denied"
+    assert PASSWORD not in meeting.server.answers
+    packet = mysql.read_answer(told(meeting.wire, meeting.hello, result.refusal))
+    assert packet is not None
+    assert packet.sequence == meeting.hello.exchanged
+
+
+def test_a_hash_of_a_password_of_a_unix_socket_may_go_over_the_network() -> None:
+    meeting = Meeting(BookClient([introduction()]), BookServer(), exposed=True)
+    assert isinstance(meeting.hold(), Opened)
+    assert meeting.server.verdict == "in"
