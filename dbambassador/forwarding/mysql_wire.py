@@ -76,7 +76,7 @@ class MysqlWire:
     def _terms(self, greeting: mysql.Greeting, request: Request) -> Terms | NotOpened | Denied:
         if self._encryption is not None:
             if not greeting.tls:
-                return NotOpened(Signal.FALTERED, "the server has no TLS")
+                return NotOpened(Signal.FALTERED, "it has no TLS, which sslmode asks for")
             try:
                 return Terms(False, tls=self._encryption.begin(request.host), key=self._key)
             except TlsFailed as failed:

@@ -130,7 +130,7 @@ class Session:
 
     async def _seek(self, hello: Hello, key: bytes, attempt: Attempt | None) -> None:
         """Tries until there is a session, or none is to be had."""
-        failures, unfit = 0, set[Address]()
+        failures, unfit, why = 0, set[Address](), ""
         while failures < MAX_FAILURES:
             if attempt is None:
                 choice = await self._service.hold.choice(self._client)
@@ -152,11 +152,13 @@ class Session:
             if not isinstance(result, Again):
                 await self._conclude(hello, result)
                 return
-            attempt = None
+            attempt, why = None, result.why
             failures += not on_trial and (result.failed or (result.unfit and address in unfit))
             if result.unfit:
                 unfit.add(address)
-        await self._refuse(hello, Refusal.NO_TARGET, "the server passes its checks but drops sessions")
+        await self._refuse(
+            hello, Refusal.NO_TARGET, f"the server passes its checks but drops sessions: {why}"
+        )
 
     async def _conclude(self, hello: Hello, result: Cancel | Left | Denied | Refusal | None) -> None:
         if isinstance(result, Refusal):
@@ -224,7 +226,7 @@ class Session:
             if race.dialled.outcome is Outcome.EXHAUSTED:
                 service.descriptors.exhausted()
                 return Refusal.NO_DESCRIPTORS
-            return Again(failed=True)
+            return Again(failed=True, why=race.dialled.detail)
         service.descriptors.sufficed()
         if race.address != lease.address:
             lease.move(race.address, attempt.choice.tenures[race.address])

@@ -11,10 +11,11 @@ import pymysql
 import pytest
 
 from tests.end_to_end.setting import CHOSEN, environments, mysql_database, port_of, until
+from tests.testbed.certificates import Certificates
 from tests.testbed.mariadb import PASSWORD, USER, MariaDB
 from tests.testbed.mysql import MySQL
 from tests.testbed.mysql_client import Speaker
-from tests.testbed.mysql_server import MySQLServer
+from tests.testbed.mysql_server import MySQLServer, tls
 from tests.testbed.netns import Host, Lan
 from tests.testbed.processes import StartAmbassador
 
@@ -83,11 +84,18 @@ GIVING_UP: dict[type[MySQLServer], tuple[Give, ...]] = {
 
 
 @pytest.fixture(params=["mariadb", "mysql"])
-def server(request: pytest.FixtureRequest, four_hosts: Lan) -> Iterator[MySQLServer]:
+def server(
+    request: pytest.FixtureRequest, four_hosts: Lan, certificates: Certificates
+) -> Iterator[MySQLServer]:
     """A server on another host that resolves the names of those who connect, and counts their errors."""
     kind = {"mariadb": MariaDB, "mysql": MySQL}[request.param]
     directory: Path = request.getfixturevalue(f"{request.param}_directory")
-    settings = {"max-connect-errors": str(LIMIT), "skip-name-resolve": "OFF", "bind-address": "0.0.0.0"}
+    settings = {
+        "max-connect-errors": str(LIMIT),
+        "skip-name-resolve": "OFF",
+        "bind-address": "0.0.0.0",
+        **tls(certificates.server()),
+    }
     server = kind.created(directory, request.node.name, settings=settings, port=PORT)
     try:
         yield server.start(four_hosts["db-a"])
@@ -95,11 +103,16 @@ def server(request: pytest.FixtureRequest, four_hosts: Lan) -> Iterator[MySQLSer
         server.stop()
 
 
+@pytest.mark.parametrize("encryption", [{}, {"sslmode": "require"}], ids=["plain", "TLS"])
 def test_clients_that_give_up_never_block_their_host(
-    ambassador: StartAmbassador, server: MySQLServer, four_hosts: Lan, tmp_path: Path
+    ambassador: StartAmbassador,
+    server: MySQLServer,
+    four_hosts: Lan,
+    tmp_path: Path,
+    encryption: dict[str, Any],
 ) -> None:
     app, db = four_hosts["app"], four_hosts["db-a"]
-    database = mysql_database(f"{db.ip}:{PORT}")
+    database = mysql_database(f"{db.ip}:{PORT}", **encryption)
     running = ambassador(
         *("--environments", environments(tmp_path, catalog=database), *CHOSEN),
         prefix=app.command(),

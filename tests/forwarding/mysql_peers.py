@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -9,14 +10,17 @@ import trio
 
 from dbambassador.health.handshakes import PROBE_USER
 from dbambassador.protocols import mysql
-from dbambassador.protocols.mysql_authentication import CACHING_SHA2, ED25519, NATIVE
+from dbambassador.protocols.mysql_authentication import CACHING_SHA2, CLEAR, ED25519, NATIVE, SHA256
 from dbambassador.protocols.mysql_response import read_response, wants_tls
 from tests.health.checking import greeting
 from tests.testbed.mysql_client import response
+from tests.transport.tls_peer import Server
 
 USER, ANSWER, PASSWORD = "app", b"scramble of 20 bytes", b"app-password\0"
 OK = b"\0\0\0\2\0\0\0"
 DENIED = b"\xff\x15\x04#28000Access denied"
+SSL_REQUEST = 36
+"""Bytes."""
 LENGTHS = {NATIVE: (0, len(ANSWER)), ED25519: (64,)}
 """Of answers that these plugins can read at all."""
 
@@ -56,6 +60,7 @@ class BookServer:
     """Empty: a connection that ends now is an aborted handshake."""
     after: bytes = b""
     """What came after the verdict, or after TLS was asked for."""
+    asked_for_tls: bytes = b""
 
     def __post_init__(self) -> None:
         self._line = Line()
@@ -67,7 +72,7 @@ class BookServer:
 
     def hear(self, data: bytes) -> bytes:
         """Its answer."""
-        if self.verdict:
+        if self.verdict or self.asked_for_tls:
             self.after += data
             return b""
         said = b""
@@ -84,8 +89,8 @@ class BookServer:
         return self._judge(payload == PASSWORD)
 
     def _introduction(self, payload: bytes) -> list[bytes]:
-        if wants_tls(payload):
-            self.verdict, self.after = "TLS", payload
+        if wants_tls(payload) and len(payload) == 32:
+            self.asked_for_tls = payload
             return []
         user = payload[32:].split(b"\0")[0].decode()
         self.introduced.append(user)
@@ -100,6 +105,8 @@ class BookServer:
         if self.plugin in LENGTHS and len(answer) not in LENGTHS[self.plugin]:
             self.verdict = "garbled"
             return [b"\xff\x13\x04#08S01Bad handshake"]
+        if self.plugin in (CLEAR, SHA256):
+            return self._judge(answer == PASSWORD)
         if self.plugin != CACHING_SHA2:
             return self._judge(answer == ANSWER or (len(answer) == 64 and any(answer)))
         if answer in (b"", b"\0"):
@@ -123,6 +130,32 @@ class BookServer:
             if not data:
                 return
             said = self.hear(bytes(data))
+
+
+class EncryptedServer:
+    """One that takes TLS."""
+
+    def __init__(self, book: BookServer, context: ssl.SSLContext) -> None:
+        self.book = book
+        self.in_clear = b""
+        self._asked = False
+        self._tls = Server(context)
+
+    def hear(self, data: bytes) -> bytes:
+        if not self._asked:
+            clear, data = data[:SSL_REQUEST], data[SSL_REQUEST:]
+            self.in_clear += clear
+            said = self.book.hear(clear)
+            self._asked = bool(self.book.asked_for_tls)
+            if not self._asked:
+                return said + self.book.hear(data)
+            self.book.asked_for_tls = b""
+        said = self._tls.hear(data)
+        text = self._tls.read() if self._tls.done else b""
+        answer = self.book.hear(text) if text else b""
+        if answer:
+            self._tls.tls.write(answer)
+        return said + self._tls.outgoing.read()
 
 
 @dataclass

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
-from hypothesis import given
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbambassador.events import Refusal
@@ -21,11 +23,27 @@ from dbambassador.protocols.mysql_authentication import (
     CACHING_SHA2,
     CLEAR,
     ED25519,
+    KEY_WANTED,
     NATIVE,
+    SHA256,
     TAKING_TURNS,
+    unmasked,
 )
-from dbambassador.settings.schema import TargetSessionAttrs
-from tests.forwarding.mysql_peers import ANSWER, PASSWORD, USER, BookClient, BookServer, introduction
+from dbambassador.settings.schema import SslMode, TargetSessionAttrs, Tls
+from dbambassador.transport.password_key import PasswordKey
+from dbambassador.transport.tls_files import Encryption
+from tests.forwarding.mysql_peers import (
+    ANSWER,
+    OK,
+    PASSWORD,
+    SSL_REQUEST,
+    USER,
+    BookClient,
+    BookServer,
+    EncryptedServer,
+    introduction,
+)
+from tests.transport.tls_peer import CA, SERVER, server_context
 
 SIZES = st.lists(st.integers(1, 30), min_size=1, max_size=8)
 PLUGINS = [NATIVE, ED25519, CACHING_SHA2]
@@ -64,14 +82,16 @@ class Meeting:
     server: BookServer
     wire: MysqlWire = field(default_factory=MysqlWire)
     exposed: bool = False
+    encrypted: EncryptedServer | None = None
     sizes: tuple[list[int], list[int]] = field(default_factory=lambda: ([CHUNK], [CHUNK]))
     hello: Hello = field(default_factory=Hello)
 
     def hold(self) -> object:
         """Holds the conversation to its end, and passes on what it leaves, as an engine does."""
+        server = self.encrypted or self.server
         voices = {
             Party.CLIENT: Voice(self.client, b"", self.sizes[0]),
-            Party.SERVER: Voice(self.server, self.server.begin(), self.sizes[1]),
+            Party.SERVER: Voice(server, self.server.begin(), self.sizes[1]),
         }
         any_role = TargetSessionAttrs.ANY
         request = Request("db.test", any_role, any_role, lambda _: None, exposed=self.exposed)
@@ -83,7 +103,7 @@ class Meeting:
             if say and ask.told is not None:
                 ask.told()
             said = answer(said, voice.hear(ask.limit))
-        if isinstance(said.result, Opened):
+        if isinstance(said.result, Opened) and said.result.tls is None:
             voices[Party.CLIENT].tell(said.result.to_client + voices[Party.SERVER].words)
             voices[Party.SERVER].tell(said.result.to_server + voices[Party.CLIENT].words)
         return said.result
@@ -293,7 +313,7 @@ def test_a_clients_own_tls_is_passed_on_once_it_has_begun() -> None:
         opened = meeting.hold()
         assert isinstance(opened, Opened)
         assert opened.seen == Seen(encrypted=True)
-        assert meeting.server.after.startswith(ssl_request)
+        assert meeting.server.asked_for_tls == ssl_request
         assert opened.to_server.startswith(mysql.packet(1, ssl_request) + b"\x16")
 
 
@@ -340,3 +360,155 @@ def test_a_hash_of_a_password_of_a_unix_socket_may_go_over_the_network() -> None
     meeting = Meeting(BookClient([introduction()]), BookServer(), exposed=True)
     assert isinstance(meeting.hold(), Opened)
     assert meeting.server.verdict == "in"
+
+
+# Encryption for clients that have none
+
+
+@pytest.fixture(scope="module")
+def encryption(tmp_path_factory: pytest.TempPathFactory) -> Encryption:
+    path = tmp_path_factory.mktemp("tls") / "ca.pem"
+    CA.cert_pem.write_to_path(str(path))
+    return Encryption(Tls(mode=SslMode.VERIFY_FULL, rootcert=str(path)))
+
+
+KEY = PasswordKey()
+SALTS = {True: b"12345678123456789012", False: bytes(range(1, 21))}
+"""The server's: in its greeting, and with its wish for another plugin."""
+
+
+def encrypting(encryption: Encryption, client: BookClient, server: BookServer, **more: Any) -> Meeting:
+    server.tls = True
+    encrypted = EncryptedServer(server, SERVER)
+    return Meeting(client, server, MysqlWire(encryption, KEY), encrypted=encrypted, **more)
+
+
+class WithoutTls(BookClient):
+    """Asks for a key to encrypt its password with, as clients without TLS do."""
+
+    def __init__(self, plugin: str, offered: str, password: bytes = PASSWORD, mask: bytes | None = None):
+        super().__init__([introduction(offered)])
+        self.plugin, self.password = plugin, password
+        self.mask = SALTS[plugin == offered] if mask is None else mask
+        if plugin != offered:
+            self.script.append(ANSWER if plugin == CACHING_SHA2 else KEY_WANTED[plugin])
+        if plugin == CACHING_SHA2:
+            self.script.append(KEY_WANTED[plugin])
+        self.script.append(b"encrypted")
+
+    def hear(self, data: bytes) -> bytes:
+        if b"END PUBLIC KEY" in data:
+            pem = data[data.index(b"-----BEGIN") :]
+            key = serialization.load_pem_public_key(pem)
+            assert isinstance(key, rsa.RSAPublicKey)
+            masked = unmasked(self.password, self.mask)
+            way = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
+            self.script[0] = key.encrypt(masked, way)
+        return super().hear(data)
+
+
+@pytest.mark.parametrize("plugin", [*PLUGINS, CLEAR])
+@pytest.mark.parametrize("offered", [NATIVE, CACHING_SHA2])
+@given(client=SIZES, server=SIZES)
+def test_a_client_without_tls_gets_in_at_a_server_with_it(
+    encryption: Encryption, plugin: str, offered: str, client: list[int], server: list[int]
+) -> None:
+    answers = [] if offered == plugin else [{**RIGHT, CLEAR: PASSWORD}[plugin]]
+    book = BookServer(plugin, default=offered, cached=True)
+    meeting = encrypting(
+        encryption, BookClient([introduction(offered), *answers]), book, sizes=(client, server)
+    )
+    opened = meeting.hold()
+    assert isinstance(opened, Opened)
+    assert opened.tls is not None
+    assert (book.verdict, book.introduced) == ("in", [USER])
+    assert opened.to_client.endswith(mysql.packet(opened.to_client[-len(OK) - 1], OK))
+    assert meeting.encrypted is not None
+    assert len(meeting.encrypted.in_clear) == SSL_REQUEST
+    assert USER.encode() not in meeting.encrypted.in_clear
+    greeting = mysql.read_greeting(meeting.client.told[0])
+    assert isinstance(greeting, mysql.Greeting)
+    assert not greeting.tls
+
+
+@pytest.mark.parametrize(
+    ("plugin", "offered"), [(CACHING_SHA2, CACHING_SHA2), (CACHING_SHA2, NATIVE), (SHA256, NATIVE)]
+)
+@given(client=SIZES, server=SIZES)
+@settings(max_examples=20)
+def test_a_password_is_encrypted_for_the_ambassador_and_goes_on_in_tls(
+    encryption: Encryption, plugin: str, offered: str, client: list[int], server: list[int]
+) -> None:
+    book = BookServer(plugin, default=offered)
+    meeting = encrypting(encryption, WithoutTls(plugin, offered), book, sizes=(client, server))
+    assert isinstance(meeting.hold(), Opened)
+    assert (book.verdict, book.answers[-1]) == ("in", PASSWORD)
+
+
+def test_a_client_that_takes_its_way_to_us_for_safe_sends_its_password_as_it_is(
+    encryption: Encryption,
+) -> None:
+    book = BookServer(CACHING_SHA2, default=CACHING_SHA2)
+    meeting = encrypting(encryption, BookClient([introduction(CACHING_SHA2), PASSWORD]), book)
+    assert isinstance(meeting.hold(), Opened)
+    assert book.verdict == "in"
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        WithoutTls(CACHING_SHA2, NATIVE, mask=b"another challenge!!!"),
+        WithoutTls(CACHING_SHA2, NATIVE, password=b"no final NUL"),
+        BookClient([introduction(NATIVE), ANSWER, b"\2", bytes(256)]),
+        BookClient([introduction(NATIVE), ANSWER, b"\2", b""]),
+        BookClient([introduction(NATIVE), ANSWER, b"\2", b"short"]),
+        BookClient([introduction(NATIVE), ANSWER, bytes(255) + b"\1"]),
+    ],
+    ids=["another challenge", "no NUL", "zeros", "nothing", "too short", "another key"],
+)
+def test_what_is_not_encrypted_for_the_ambassador_goes_nowhere(
+    encryption: Encryption, client: BookClient
+) -> None:
+    book = BookServer(CACHING_SHA2)
+    meeting = encrypting(encryption, client, book)
+    result = meeting.hold()
+    assert isinstance(result, Denied)
+    assert result.refusal is Refusal.GARBLED
+    assert book.verdict == "denied"
+    assert book.answers[-1] == b"\0"
+
+
+@pytest.mark.parametrize("said", range(4))
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_a_client_that_leaves_is_no_aborted_handshake_in_tls_either(
+    encryption: Encryption, plugin: str, said: int
+) -> None:
+    offered = CACHING_SHA2 if plugin == NATIVE else NATIVE
+    book = BookServer(plugin, default=offered)
+    script = [introduction(offered), RIGHT[plugin], b"\2", b""][:said]
+    result = encrypting(encryption, BookClient(script), book).hold()
+    assert isinstance(result, Left | Opened)
+    assert book.verdict in ("in", "denied")
+
+
+def test_nothing_but_a_strangers_name_goes_to_a_server_without_tls(encryption: Encryption) -> None:
+    book = BookServer()
+    meeting = Meeting(BookClient([introduction()]), book, MysqlWire(encryption, KEY))
+    result = meeting.hold()
+    assert isinstance(result, NotOpened)
+    assert result.signal is Signal.FALTERED
+    assert "sslmode" in result.detail
+    assert (book.introduced, book.verdict) == ([PROBE_USER], "denied")
+    assert meeting.hello.exchanged == 0
+
+
+def test_nothing_goes_to_a_server_whose_certificate_is_somebody_elses(encryption: Encryption) -> None:
+    book = BookServer(tls=True)
+    other = server_context(CA.issue_cert("elsewhere.test"))
+    encrypted = EncryptedServer(book, other)
+    meeting = Meeting(BookClient([introduction()]), book, MysqlWire(encryption, KEY), encrypted=encrypted)
+    result = meeting.hold()
+    assert isinstance(result, NotOpened)
+    assert "its certificate is not for db.test" in result.detail
+    assert book.introduced == []
+    assert meeting.hello.exchanged == 2
