@@ -10,14 +10,7 @@ import trio
 
 from dbambassador.discovery.refresher import Refresher
 from dbambassador.discovery.resolver import Resolver
-from dbambassador.errors import UnusableFiles
-from dbambassador.events import (
-    CertificatesReloaded,
-    CertificatesUnusable,
-    Publish,
-    SessionsEvicted,
-    StageCrashed,
-)
+from dbambassador.events import Publish, SessionsEvicted, StageCrashed
 from dbambassador.forwarding import engines
 from dbambassador.forwarding.balance import balancer
 from dbambassador.forwarding.descriptors import Descriptors
@@ -32,9 +25,10 @@ from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.vigil import Vigil
 from dbambassador.forwarding.wire import TcpWire, Wire
 from dbambassador.health.judge import Judge
+from dbambassador.health.probes import Prober
 from dbambassador.settings.schema import Database, Protocol
 from dbambassador.transport.password_key import PasswordKey
-from dbambassador.transport.tls_files import Encryption, Unusable
+from dbambassador.transport.tls_files import Encryption, encryption_of
 
 if TYPE_CHECKING:
     from dbambassador.forwarding.fast_path import FastPath
@@ -63,11 +57,12 @@ class ServedDatabase:
         Raises:
           UnusableFiles: its certificates, its key.
         """
-        encryption = _encryption(database, shared.publish)
+        encryption = encryption_of(database, shared.publish)
         self.database = database
         self.refresher = Refresher(database, shared.resolver, shared.publish)
         self.ledger = Ledger()
-        self.judge = Judge(database, self.refresher, self.ledger.sessions, shared.publish)
+        prober = Prober(database, encryption)
+        self.judge = Judge(database, self.refresher, prober, self.ledger.sessions, shared.publish)
         self.vigil = Vigil(self.ledger, self.judge, database.client_idle_timeout)
         self.hold = Hold(self.judge.choices)
         self.listeners: list[trio.SocketListener] = []
@@ -147,17 +142,3 @@ def _wire(database: Database, encryption: Encryption | None, password_key: Passw
     if database.protocol is Protocol.MYSQL:
         return MysqlWire(encryption, password_key, passes_tls=database.tls is None)
     return TcpWire(encryption)
-
-
-def _encryption(database: Database, publish: Publish) -> Encryption | None:
-    """Raises: UnusableFiles."""
-    if database.tls is None or not database.tls.encrypts:
-        return None
-    try:
-        return Encryption(database.tls, partial(_tell_of_certificates, database.name, publish))
-    except Unusable as unusable:
-        raise UnusableFiles(f"database {database.name}: {unusable}") from None
-
-
-def _tell_of_certificates(database: str, publish: Publish, problem: str) -> None:
-    publish(CertificatesUnusable(database, problem) if problem else CertificatesReloaded(database))

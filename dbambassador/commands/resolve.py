@@ -15,12 +15,13 @@ import trio
 
 from dbambassador.discovery.resolver import Resolver
 from dbambassador.discovery.wording import OVER_TCP
-from dbambassador.errors import ExitCode
+from dbambassador.errors import ExitCode, UnusableFiles
 from dbambassador.events import Event
-from dbambassador.health.probes import Blocked, probe
+from dbambassador.health.probes import Blocked, Prober
 from dbambassador.locate import locate, refusal, request_from
 from dbambassador.profiles.table import GAP, WIDTH, table, wrap
 from dbambassador.settings.schema import Database, HostEndpoint, SrvEndpoint
+from dbambassador.transport.tls_files import encryption_of
 from dbambassador.values import Address, Targets
 
 HELP = "the chosen environment's endpoints: each DNS step, TTLs, addresses, roles"
@@ -95,21 +96,26 @@ async def _report(options: argparse.Namespace) -> dict[str, Any]:
 
 async def _check(database: Database, targets: Targets) -> dict[Address, Finding]:
     """One check of each address, as its database is set."""
+    if database.check.passive:
+        return {}
+    try:
+        prober = Prober(database, encryption_of(database, _discard))
+    except UnusableFiles as unusable:
+        return dict.fromkeys(targets.addresses, Finding("unchecked", why=unusable.message))
     findings: dict[Address, Finding] = {}
 
-    async def check(address: Address) -> None:
+    async def check(address: Address, name: str) -> None:
         try:
-            evidence = await probe(database, address)
+            evidence = await prober.probe(address, name)
         except Blocked as blocked:
             findings[address] = Finding("blocked", why=str(blocked))
             return
         if evidence is not None:
             findings[address] = Finding(evidence.signal.value, evidence.role.value, evidence.detail)
 
-    if not database.check.passive:
-        async with trio.open_nursery() as nursery:
-            for address in targets.addresses:
-                nursery.start_soon(check, address)
+    async with trio.open_nursery() as nursery:
+        for target in targets.targets:
+            nursery.start_soon(check, target.address, target.name)
     return findings
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 import trio
 
@@ -12,7 +14,7 @@ from dbambassador.discovery.resolver import Resolver
 from dbambassador.errors import ExitCode, TimedOut, UsageError
 from dbambassador.events import Event
 from dbambassador.health.evidence import Role, Signal
-from dbambassador.health.probes import Blocked, probe
+from dbambassador.health.probes import Blocked, Prober
 from dbambassador.health.roles import fits
 from dbambassador.locate import locate, refusal, request_from
 from dbambassador.settings.addresses import duration
@@ -20,6 +22,7 @@ from dbambassador.settings.reading import Refused
 from dbambassador.settings.schema import Database, TargetSessionAttrs
 from dbambassador.transport.http import fetch
 from dbambassador.transport.http_messages import Failure
+from dbambassador.transport.tls_files import encryption_of
 
 HELP = "wait until the ambassador or the database is there"
 
@@ -103,9 +106,11 @@ async def _for_databases(options: argparse.Namespace, awaited: _Awaited) -> None
         databases = tuple(_asking_for_primary(database) for database in databases)
     resolver = Resolver(request.root, options.nameserver, _ignore)
     missing = {database.name: "not looked for yet" for database in databases}
+    probers = [Prober(database, encryption_of(database, _ignore)) for database in databases]
     async with trio.open_nursery() as nursery:
-        for database in databases:
-            nursery.start_soon(_for_database, database, resolver, missing, awaited)
+        for database, prober in zip(databases, probers, strict=True):
+            look = partial(_what_is_missing, database, resolver, prober)
+            nursery.start_soon(_for_database, database.name, look, missing, awaited)
 
 
 def _asking_for_primary(database: Database) -> Database:
@@ -127,21 +132,23 @@ def _asking_for_primary(database: Database) -> Database:
 
 
 async def _for_database(
-    database: Database, resolver: Resolver, missing: dict[str, str], awaited: _Awaited
+    name: str, look: Callable[[], Awaitable[str]], missing: dict[str, str], awaited: _Awaited
 ) -> None:
-    while missing[database.name]:
-        missing[database.name] = await _what_is_missing(database, resolver)
+    while missing[name]:
+        missing[name] = await look()
         awaited.missing = "; ".join(f"{name}: {why}" for name, why in missing.items() if why)
-        if missing[database.name]:
+        if missing[name]:
             await trio.sleep(INTERVAL)
 
 
-async def _what_is_missing(database: Database, resolver: Resolver) -> str:
+async def _what_is_missing(database: Database, resolver: Resolver, prober: Prober) -> str:
+    """Empty where an address is as it should be."""
     targets = await resolver.resolve(database.endpoints, after=trio.current_time())
     why = targets.failure or "no address"
-    for address in targets.addresses:
+    for target in targets.targets:
+        address = target.address
         try:
-            evidence = await probe(database, address)
+            evidence = await prober.probe(address, target.name)
         except Blocked as blocked:
             why = f"{address}: {blocked}"
             continue

@@ -9,8 +9,14 @@ from dbambassador.printable import shortened
 from dbambassador.transport.dial import Dialled, Outcome
 from dbambassador.values import Address
 
+ACCEPTS = "accepts connections"
+
 LONGEST_REASON = 300
 """Characters told of why a login was refused."""
+
+
+class Blocked(Exception):
+    """The server refuses this host as such (MySQL 1129, 1130): another check would not help."""
 
 
 class Signal(Enum):
@@ -69,6 +75,11 @@ def of_failed_dial(address: Address, dialled: Dialled, signal: Signal) -> Eviden
     if dialled.outcome is Outcome.EXHAUSTED:
         return None
     return Evidence(address, signal, dialled.detail or dialled.outcome.value)
+
+
+def of_failed_tls(address: Address, why: str) -> Evidence:
+    """The evidence in a check whose TLS did not come about."""
+    return Evidence(address, Signal.FAILED, f"no TLS with the server: {why}")
 
 
 def of_denied_login(address: Address, why: str) -> Evidence:

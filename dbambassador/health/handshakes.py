@@ -7,85 +7,100 @@ A bare connect proves only that the kernel's backlog lives, and to MySQL it is a
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import trio
 
-from dbambassador.health.evidence import Evidence, Signal, of_denied_login, of_failed_dial
-from dbambassador.protocols import mysql, postgresql
+from dbambassador.health import mysql_stranger
+from dbambassador.health.evidence import (
+    ACCEPTS,
+    Evidence,
+    Signal,
+    of_denied_login,
+    of_failed_dial,
+    of_failed_tls,
+)
+from dbambassador.health.peer import PROBE_USER, Peer
+from dbambassador.protocols import postgresql
 from dbambassador.protocols.malformed import Malformed
 from dbambassador.settings.schema import Protocol
-from dbambassador.transport.dial import Dialled, Outcome, broken, dial, reset_on_close
+from dbambassador.transport.dial import Dialled, Outcome, broken, dial
+from dbambassador.transport.tls import TlsFailed
+from dbambassador.transport.tls_stream import TlsStream, begin_postgresql_tls, begin_tls
 from dbambassador.values import Address
+
+__all__ = ["PROBE_USER", "converse", "of_unanswered_dial", "shake_hands", "shake_hands_instead"]
 
 CONNECT_TIMEOUT = 1.4
 """Seconds for the connect alone: the first SYN and its repetition, which Linux sends after 1 s (RFC 6298,
 2.1), on a path of 200 ms. A busy server's kernel answers these at once; where none does, the host or the way
 to it is gone."""
 
-PROBE_USER = "dbambassador_probe"
-"""A user that need not exist, and never an application's: its failed logins may be counted."""
-
-STRANGERS_PATIENCE = 0.5
-"""Seconds for a MySQL server that has greeted to turn an unknown user away. MySQL's connection_control, which
-security benchmarks ask for, waits 1 s with the fourth refusal and 1 s longer with each one after it."""
-
-ACCEPTS = "accepts connections"
-
-_NOT_READY_ERRORS = frozenset({mysql.SERVER_SHUTDOWN, mysql.OFFLINE_MODE, mysql.NOT_PREPARED})
+REFUSAL_PATIENCE = 0.2
+"""Seconds for a server of an unknown protocol to end the connection as well, or to refuse our certificate."""
 
 
-class Blocked(Exception):
-    """The server refuses this host as such (MySQL 1129, 1130): another check would not help."""
-
-
-async def shake_hands(protocol: Protocol, address: Address) -> Evidence | None:
-    """Checks an address as a stranger. It has no deadline but the connect's.
+async def shake_hands(protocol: Protocol, peer: Peer) -> Evidence | None:
+    """Checks a server as a stranger. It has no deadline but the connect's.
 
     Returns: the evidence; None if this host's own lack of resources prevented the check.
 
     Raises:
       Blocked: the server refuses this host; the message is the server's.
     """
-    dialled = await dial(address, CONNECT_TIMEOUT)
+    dialled = await dial(peer.address, CONNECT_TIMEOUT)
     if dialled.socket is None:
-        return of_unanswered_dial(address, dialled)
-    async with trio.SocketStream(dialled.socket) as connection:
-        try:
-            return await _CONVERSATIONS[protocol](connection, address)
-        except trio.BrokenResourceError as error:
-            return Evidence(address, Signal.FAILED, broken(error))
-        except Malformed as error:
-            return Evidence(address, Signal.FAILED, str(error))
+        return of_unanswered_dial(peer, dialled)
+    return await converse(_CONVERSATIONS[protocol], trio.SocketStream(dialled.socket), peer)
 
 
-async def shake_hands_instead(protocol: Protocol, address: Address, of_login: str) -> Evidence | None:
+async def shake_hands_instead(protocol: Protocol, peer: Peer, of_login: str) -> Evidence | None:
     """The same where a login was not possible; `of_login` says why, as `refused …`.
 
     A server that takes sessions has then denied it.
     """
-    evidence = await shake_hands(protocol, address)
+    evidence = await shake_hands(protocol, peer)
     if evidence is None or evidence.signal is not Signal.ANSWERED:
         return evidence
-    return of_denied_login(address, of_login)
+    return of_denied_login(peer.address, of_login)
 
 
-def of_unanswered_dial(address: Address, dialled: Dialled) -> Evidence | None:
-    """The evidence in a check's dial that did not connect; None if the fault was this host's own."""
-    silent = dialled.outcome is Outcome.TIMED_OUT
-    return of_failed_dial(address, dialled, Signal.SILENT if silent else Signal.FAILED)
+Converse = Callable[[trio.SocketStream, Peer], Awaitable[Evidence]]
 
 
-def read_mysql_refusal(error: mysql.ServerError) -> Signal:
-    """What a MySQL server's error says of the server itself; most are the client's own fault.
+async def converse(conversation: Converse, connection: trio.SocketStream, peer: Peer) -> Evidence:
+    """Has a conversation with a server, whose connection this closes.
 
     Raises:
-      Blocked: the server refuses this host.
+      Blocked
     """
-    if error.code in (mysql.HOST_BLOCKED, mysql.HOST_NOT_PRIVILEGED):
-        raise Blocked(error.message)
-    return Signal.NOT_READY if error.code in _NOT_READY_ERRORS else Signal.ANSWERED
+    async with connection:
+        try:
+            return await conversation(connection, peer)
+        except TlsFailed as failed:
+            return of_failed_tls(peer.address, str(failed))
+        except trio.BrokenResourceError as error:
+            return Evidence(peer.address, Signal.FAILED, broken(error))
+        except Malformed as error:
+            return Evidence(peer.address, Signal.FAILED, str(error))
 
 
-async def _ask_postgresql(connection: trio.SocketStream, address: Address) -> Evidence:
+def of_unanswered_dial(peer: Peer, dialled: Dialled) -> Evidence | None:
+    """The evidence in a check's dial that did not connect; None if the fault was this host's own."""
+    if dialled.outcome is Outcome.REFUSED:  # a server that begins anew has nothing against us
+        peer.refused.forget(peer.address)
+    silent = dialled.outcome is Outcome.TIMED_OUT
+    return of_failed_dial(peer.address, dialled, Signal.SILENT if silent else Signal.FAILED)
+
+
+async def _ask_postgresql(connection: trio.SocketStream, peer: Peer) -> Evidence:
+    if peer.encryption is None:
+        return await _start_postgresql(connection, peer.address)
+    async with await begin_postgresql_tls(connection, peer.encryption, peer.name) as encrypted:
+        return await _start_postgresql(encrypted, peer.address)
+
+
+async def _start_postgresql(connection: trio.SocketStream | TlsStream, address: Address) -> Evidence:
     """57P03 is raised before authentication, so any other answer means that sessions are taken.
 
     As libpq's PQping; https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PQPINGPARAMS
@@ -93,7 +108,10 @@ async def _ask_postgresql(connection: trio.SocketStream, address: Address) -> Ev
     await connection.send_all(postgresql.startup_message({"user": PROBE_USER, "database": "postgres"}))
     data = b""
     while (reply := postgresql.read_reply(data)) is None:
-        data += await _receive(connection)
+        heard = await connection.receive_some(4096)
+        if not heard:
+            raise Malformed("connection closed before an answer")
+        data += heard
     kind, body = reply
     if kind == b"E":
         error = postgresql.read_error(body)
@@ -102,59 +120,22 @@ async def _ask_postgresql(connection: trio.SocketStream, address: Address) -> Ev
     return Evidence(address, Signal.ANSWERED, ACCEPTS)
 
 
-async def _ask_mysql(connection: trio.SocketStream, address: Address) -> Evidence:
-    """Completes the handshake with an unknown user: access denied is not counted against this host."""
-    reset_on_close(connection, True)
-    first, data = await _mysql_packet(connection, b"")
-    reset_on_close(connection, False)
-    greeting = mysql.read_greeting(first.payload)
-    if isinstance(greeting, mysql.ServerError):
-        return _of_mysql_error(address, greeting)
-    with trio.move_on_after(STRANGERS_PATIENCE):
-        return await _introduce(connection, address, greeting, data)
-    return of_denied_login(address, "keeps strangers waiting (connection_control?): give its check a user")
+async def _ask_tcp(connection: trio.SocketStream, peer: Peer) -> Evidence:
+    """Of an unknown protocol nothing more can be asked than the connection itself, and its TLS.
+
+    With TLS 1.3 a server refuses the client's certificate when the handshake is over (RFC 8446, 4.4.2.4).
+    """
+    if peer.encryption is not None:
+        async with await begin_tls(connection, peer.encryption.begin(peer.name)) as encrypted:
+            await encrypted.send_eof()
+            with trio.move_on_after(REFUSAL_PATIENCE):
+                while await encrypted.receive_some():
+                    pass
+    return Evidence(peer.address, Signal.ANSWERED, ACCEPTS)
 
 
-async def _introduce(
-    connection: trio.SocketStream, address: Address, greeting: mysql.Greeting, data: bytes
-) -> Evidence:
-    await connection.send_all(mysql.handshake_response(PROBE_USER, greeting.plugin))
-    reply, data = await _mysql_packet(connection, data)
-    if reply.payload[:1] == b"\xfe":  # AuthSwitchRequest: leaving it unanswered would be counted
-        await connection.send_all(mysql.empty_password(reply.sequence + 1))
-        reply, data = await _mysql_packet(connection, data)
-    if reply.payload[:1] == b"\xff":
-        return _of_mysql_error(address, mysql.read_error(reply.payload))
-    if reply.payload[:1] == b"\0":
-        await connection.send_all(mysql.QUIT)
-    return Evidence(address, Signal.ANSWERED, ACCEPTS)
-
-
-def _of_mysql_error(address: Address, error: mysql.ServerError) -> Evidence:
-    signal = read_mysql_refusal(error)
-    return Evidence(address, signal, ACCEPTS if signal is Signal.ANSWERED else error.message)
-
-
-async def _mysql_packet(connection: trio.SocketStream, data: bytes) -> tuple[mysql.Packet, bytes]:
-    while (packet := mysql.read_packet(data)) is None:
-        data += await _receive(connection)
-    return packet, packet.rest
-
-
-async def _ask_tcp(connection: trio.SocketStream, address: Address) -> Evidence:
-    """Of an unknown protocol nothing more can be asked than the connection itself."""
-    return Evidence(address, Signal.ANSWERED, ACCEPTS)
-
-
-_CONVERSATIONS = {
+_CONVERSATIONS: dict[Protocol, Converse] = {
     Protocol.POSTGRESQL: _ask_postgresql,
-    Protocol.MYSQL: _ask_mysql,
+    Protocol.MYSQL: mysql_stranger.ask,
     Protocol.TCP: _ask_tcp,
 }
-
-
-async def _receive(connection: trio.SocketStream) -> bytes:
-    data = await connection.receive_some(4096)
-    if not data:
-        raise Malformed("connection closed before an answer")
-    return bytes(data)

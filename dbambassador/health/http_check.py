@@ -11,6 +11,7 @@ import trio
 
 from dbambassador.health.evidence import Evidence, Role, Signal
 from dbambassador.health.handshakes import CONNECT_TIMEOUT, of_unanswered_dial
+from dbambassador.health.peer import Peer
 from dbambassador.printable import shortened
 from dbambassador.settings.schema import HttpCheck, TargetSessionAttrs
 from dbambassador.transport.dial import dial
@@ -31,7 +32,7 @@ _ASKED_FOR: Mapping[TargetSessionAttrs, Role] = {
 }
 
 
-async def ask_beside(check: HttpCheck, wanted: TargetSessionAttrs, address: Address) -> Evidence | None:
+async def ask_beside(check: HttpCheck, wanted: TargetSessionAttrs, peer: Peer) -> Evidence | None:
     """Asks once. It has no deadline but the connect's.
 
     2xx means "use it": the path is chosen for the role that is wanted (Patroni's /primary, /replica). Any
@@ -39,10 +40,11 @@ async def ask_beside(check: HttpCheck, wanted: TargetSessionAttrs, address: Addr
 
     Returns: the evidence; None if this host's own lack of resources prevented the check.
     """
+    address = peer.address
     beside = Address(address.host, check.port)
     dialled = await dial(beside, CONNECT_TIMEOUT)
     if dialled.socket is None:
-        evidence = of_unanswered_dial(address, dialled)
+        evidence = of_unanswered_dial(peer, dialled)
         return evidence and replace(evidence, detail=f"{evidence.detail} (health endpoint :{check.port})")
     async with trio.SocketStream(dialled.socket) as connection:
         answer = await fetch(

@@ -22,7 +22,7 @@ from dbambassador.health import schedule
 from dbambassador.health.candidates import PREFERENCE_DELAY, TRIAL_LIMIT, Situation, has_role
 from dbambassador.health.choice import Standing, choose, wants_answer
 from dbambassador.health.evidence import Evidence, Role, Signal
-from dbambassador.health.probes import Blocked, probe
+from dbambassador.health.probes import Blocked, Prober
 from dbambassador.health.states import Record, State, after, is_news, without_role
 from dbambassador.latest import Latest
 from dbambassador.settings.schema import Database
@@ -45,6 +45,7 @@ class Judge:
         self,
         database: Database,
         refresher: Refresher,
+        prober: Prober,
         sessions: Callable[[Address], int],
         publish: Publish,
     ) -> None:
@@ -52,9 +53,11 @@ class Judge:
         self._database = database
         self._check = database.check
         self._refresher = refresher
+        self._prober = prober
         self._sessions = sessions
         self._publish = publish
         self._records: dict[Address, Record] = {}
+        self._names: dict[Address, str] = {}
         self._due: dict[Address, float] = {}
         self._checked_at: dict[Address, float] = {}
         self._checking: set[Address] = set()
@@ -79,6 +82,10 @@ class Judge:
         """What is known of the address's role."""
         record = self._records.get(address)
         return record.role if record is not None else Role.UNKNOWN
+
+    def name(self, address: Address) -> str:
+        """Of its host, as last resolved."""
+        return self._names.get(address, address.host)
 
     def answered_since(self, address: Address, moment: float) -> bool:
         """Whether the address answered a check or a session after this moment."""
@@ -151,6 +158,8 @@ class Judge:
             self._records = {
                 address: self._records.get(address) or Record(address, since=now) for address in kept
             }
+            self._names = {address: name for address, name in self._names.items() if address in kept}
+            self._names |= {address: each.name for each in targets.targets for address in each.addresses}
             self._due = {address: self._due.get(address, now) for address in self._records}
             self._checked_at = {a: at for a, at in self._checked_at.items() if a in self._records}
             self._blocked &= kept.keys()
@@ -270,7 +279,7 @@ class Judge:
     async def _probe(self, address: Address) -> None:
         started = self._checked_at[address] = trio.current_time()
         try:
-            evidence = await probe(self._database, address, denied=address in self._denied)
+            evidence = await self._prober.probe(address, self.name(address), denied=address in self._denied)
         except Blocked as blocked:
             self._blocked.add(address)
             self._publish(CheckBlocked(self._database.name, address, str(blocked)))

@@ -9,24 +9,29 @@ from __future__ import annotations
 import math
 import os
 import socket
+import ssl
 
 import trio
 from trio.socket import SocketType
 
-from dbambassador.health.evidence import Evidence, Signal
+from dbambassador.health.evidence import Evidence, Signal, of_failed_tls
 from dbambassador.health.handshakes import (
     CONNECT_TIMEOUT,
+    converse,
     of_unanswered_dial,
+    shake_hands,
     shake_hands_instead,
 )
-from dbambassador.health.mysql_session import Credentials, NoTls, of_error, talk
+from dbambassador.health.mysql_session import Credentials, Server, of_error, talk
+from dbambassador.health.mysql_stranger import ask
 from dbambassador.health.password_file import Unreadable, read_password
+from dbambassador.health.peer import Peer
 from dbambassador.protocols import mysql
 from dbambassador.protocols.malformed import Malformed
 from dbambassador.settings.schema import Login, Protocol
 from dbambassador.transport.dial import describe, dial, reset_on_close
 from dbambassador.transport.tcp_info import has_ended
-from dbambassador.values import Address
+from dbambassador.transport.tls import UNVERIFIED, TlsFailed, Untrusted
 
 REST_DELAY = 0.01
 """Seconds until the rest of a greeting is looked for that came in two pieces, which it hardly ever does."""
@@ -34,12 +39,8 @@ REST_DELAY = 0.01
 _threads = trio.CapacityLimiter(math.inf)
 """As many as there are addresses, each being checked once at a time."""
 
-_without_tls: set[Address] = set()
-"""Servers whose TLS is not ours (too old, perhaps): each attempt would be an aborted handshake there, and 100
-in a row block this host."""
 
-
-async def log_in(login: Login, address: Address) -> Evidence | None:
+async def log_in(login: Login, peer: Peer) -> Evidence | None:
     """Logs in and asks for the role. It has no deadline but the connect's.
 
     Returns: the evidence; None if this host's own lack of resources prevented the check.
@@ -50,19 +51,46 @@ async def log_in(login: Login, address: Address) -> Evidence | None:
     try:
         password = await read_password(login.password_file)
     except Unreadable as error:
-        return await shake_hands_instead(Protocol.MYSQL, address, f"the check cannot log in: {error}")
+        return await shake_hands_instead(Protocol.MYSQL, peer, f"the check cannot log in: {error}")
     credentials = Credentials(login.user, password, login.database)
+    if peer.encryption is not None:
+        return await _try_encrypted(peer, peer.encryption.context, credentials)
+    if peer.plain or peer.refused.look(peer.address, UNVERIFIED, trio.current_time()):
+        return await _try(peer, None, credentials)
     try:
-        return await _try(address, credentials)
-    except NoTls:
-        _without_tls.add(address)
-        return await _try(address, credentials)
+        return await _try(peer, UNVERIFIED, credentials)
+    except TlsFailed as failed:  # too old, perhaps
+        peer.refused.note(peer.address, str(failed), UNVERIFIED, untrusted=False, now=trio.current_time())
+        return await _try(peer, None, credentials)
 
 
-async def _try(address: Address, credentials: Credentials) -> Evidence | None:
+async def _try_encrypted(peer: Peer, trust: ssl.SSLContext, credentials: Credentials) -> Evidence | None:
+    if peer.refused.look(peer.address, trust, trio.current_time()):
+        return await shake_hands(Protocol.MYSQL, peer)
+    try:
+        evidence = await _try(peer, trust, credentials)
+    except TlsFailed as failed:
+        untrusted, now = isinstance(failed, Untrusted), trio.current_time()
+        peer.refused.note(peer.address, str(failed), trust, untrusted=untrusted, now=now)
+        return of_failed_tls(peer.address, str(failed))
+    if evidence is not None and evidence.signal is Signal.ANSWERED:
+        peer.refused.forget(peer.address)
+    return evidence
+
+
+async def _try(peer: Peer, tls: ssl.SSLContext | None, credentials: Credentials) -> Evidence | None:
+    """
+    Args:
+      tls: to be used where the server has it.
+
+    Raises:
+      TlsFailed: no TLS came about.
+      Blocked
+    """
+    address = peer.address
     dialled = await dial(address, CONNECT_TIMEOUT)
     if dialled.socket is None:
-        return of_unanswered_dial(address, dialled)
+        return of_unanswered_dial(peer, dialled)
     with dialled.socket as connection:
         try:
             reset_on_close(connection, True)
@@ -74,7 +102,15 @@ async def _try(address: Address, credentials: Credentials) -> Evidence | None:
             return Evidence(address, Signal.FAILED, str(error))
         if isinstance(greeting, mysql.ServerError):
             return of_error(address, greeting)
-        return await _in_thread(connection, address, credentials, greeting.tls)
+        if peer.encryption is not None and not greeting.tls:
+            return await converse(ask, trio.SocketStream(connection), peer)
+        server = Server(address, peer.name, tls if greeting.tls else None)
+        evidence = await _in_thread(connection, server, credentials)
+    if evidence.signal is Signal.FAILED and peer.encryption is not None:
+        # With TLS 1.3 a server refuses our certificate later, and PyMySQL finds the connection broken.
+        told = await shake_hands(Protocol.MYSQL, peer)
+        return evidence if told is None or told.signal is Signal.ANSWERED else told
+    return evidence
 
 
 async def _greeting(connection: SocketType) -> mysql.Greeting | mysql.ServerError:
@@ -97,15 +133,12 @@ async def _greeting(connection: SocketType) -> mysql.Greeting | mysql.ServerErro
             await trio.sleep(REST_DELAY)
 
 
-async def _in_thread(
-    connection: SocketType, address: Address, credentials: Credentials, offers_tls: bool
-) -> Evidence:
+async def _in_thread(connection: SocketType, server: Server, credentials: Credentials) -> Evidence:
     """The thread has a descriptor of its own, so that none is closed while the other side uses it."""
-    tls = offers_tls and address not in _without_tls
     own = socket.socket(fileno=os.dup(connection.fileno()))
     try:
         return await trio.to_thread.run_sync(
-            talk, own, address, credentials, tls, abandon_on_cancel=True, limiter=_threads
+            talk, own, server, credentials, abandon_on_cancel=True, limiter=_threads
         )
     except trio.Cancelled:
         try:

@@ -13,21 +13,17 @@ from typing import Any, cast
 
 import pymysql
 
-from dbambassador.health.evidence import Evidence, Role, Signal, of_denied_login
-from dbambassador.health.handshakes import ACCEPTS, read_mysql_refusal
+from dbambassador.health.evidence import ACCEPTS, Evidence, Role, Signal, of_denied_login
+from dbambassador.health.mysql_stranger import read_refusal
 from dbambassador.protocols import mysql
+from dbambassador.transport.tls import failure
 from dbambassador.values import Address
 
 WAIT = 5.0
 """Seconds for each wait: only a guard, as the end of a check shuts its connection down."""
 
-_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Against those who listen; servers make their own certificates, so that none can be verified."""
-_TLS.check_hostname = False
-_TLS.verify_mode = ssl.CERT_NONE
-
 _ANSWERED_BY_HASH = {"", "mysql_native_password"}
-_ANSWERED_IN_TLS = {"caching_sha2_password", "sha256_password", "mysql_clear_password"}
+_ANSWERED_IF_TRUSTED = {"caching_sha2_password", "sha256_password", "mysql_clear_password"}
 """Plugins that want the password itself, or have it encrypted by a key that anybody may have sent."""
 if find_spec("nacl") is not None:  # pip install PyMySQL[ed25519]
     _ANSWERED_BY_HASH.add("client_ed25519")
@@ -65,11 +61,23 @@ class Credentials:
     database: str
 
 
-class NoTls(Exception):
-    """The server offers TLS, and no TLS came about."""
+@dataclass(frozen=True, slots=True)
+class Server:
+    """With whom a session is."""
+
+    address: Address
+    name: str
+    """As its certificate is to have it."""
+    tls: ssl.SSLContext | None
+    """None: without TLS."""
+
+    @property
+    def trusted(self) -> bool:
+        """It may read the password itself: its certificate is verified."""
+        return self.tls is not None and self.tls.verify_mode is ssl.CERT_REQUIRED
 
 
-def talk(connection: socket.socket, address: Address, credentials: Credentials, tls: bool) -> Evidence:
+def talk(connection: socket.socket, server: Server, credentials: Credentials) -> Evidence:
     """Logs in on a connection whose greeting is unread, asks for the role, and leaves as MySQL wants it.
 
     Resources: the connection is closed at the end. It blocks until the server answers or `connection` is shut
@@ -77,26 +85,25 @@ def talk(connection: socket.socket, address: Address, credentials: Credentials, 
 
     Raises:
       Blocked: the server refuses this host.
-      NoTls: the connection has failed, and one without TLS may not.
+      TlsFailed: no TLS came about.
     """
-    plugins = _Plugins(tls)
+    plugins = _Plugins(server.trusted)
     with closing(connection):
         try:
-            with _session(address, credentials, tls, plugins) as session:
+            with _session(server, credentials, plugins) as session:
                 session.connect(connection)
-                return _look(session, address)
+                return _look(session, server.address)
         except pymysql.MySQLError as error:
-            return _of_exception(address, error, plugins)
+            return _of_exception(server, error, plugins)
         except Exception as error:  # whatever garbled packets make of PyMySQL's parser
-            return Evidence(address, Signal.FAILED, f"not understood: {type(error).__name__}: {error}")
+            why = f"not understood: {type(error).__name__}: {error}"
+            return Evidence(server.address, Signal.FAILED, why)
 
 
-def _session(
-    address: Address, credentials: Credentials, tls: bool, plugins: _Plugins
-) -> pymysql.Connection[Any]:
+def _session(server: Server, credentials: Credentials, plugins: _Plugins) -> pymysql.Connection[Any]:
     return pymysql.Connection(
-        host=address.host,
-        port=address.port,
+        host=server.name,  # only TLS asks for it, as the connection is made
+        port=server.address.port,
         user=credentials.user,
         password=credentials.password.encode(),  # of text PyMySQL knows only Latin-1
         database=credentials.database or None,
@@ -105,8 +112,8 @@ def _session(
         read_timeout=WAIT,
         write_timeout=WAIT,
         program_name="dbambassador",
-        ssl=_TLS if tls else None,
-        ssl_disabled=not tls,
+        ssl=server.tls,
+        ssl_disabled=server.tls is None,
         auth_plugin_map=cast("dict[str, Callable[[Any], Any]]", plugins),  # only its `get` is used
     )
 
@@ -117,21 +124,21 @@ def of_error(address: Address, error: mysql.ServerError) -> Evidence:
     Raises:
       Blocked: the server refuses this host.
     """
-    if read_mysql_refusal(error) is Signal.NOT_READY:
+    if read_refusal(error) is Signal.NOT_READY:
         return Evidence(address, Signal.NOT_READY, error.message)
     return of_denied_login(address, f"refused the check's login: {error.message}")
 
 
-def _of_exception(address: Address, error: pymysql.MySQLError, plugins: _Plugins) -> Evidence:
+def _of_exception(server: Server, error: pymysql.MySQLError, plugins: _Plugins) -> Evidence:
     code, message = error.args if len(error.args) == 2 else (0, str(error))
     if not isinstance(code, int) or code == 0 or code in _PYMYSQLS_OWN:
-        cause = getattr(error, "original_exception", None)
+        cause = error.__context__  # of the handshake, or of what the server says of it afterwards
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
-            raise NoTls(f"no TLS came about: {cause.reason or cause}")
-        return Evidence(address, Signal.FAILED, str(message))
+            raise failure(cause, server.name)
+        return Evidence(server.address, Signal.FAILED, str(message))
     if plugins.withheld:
         message = f"{message} (no password for the plugin {plugins.withheld})"
-    return of_error(address, mysql.ServerError(code, str(message)))
+    return of_error(server.address, mysql.ServerError(code, str(message)))
 
 
 def _look(session: pymysql.Connection[Any], address: Address) -> Evidence:
@@ -180,8 +187,8 @@ def _member(session: pymysql.Connection[Any]) -> tuple[str, str]:
 class _Plugins:
     """PyMySQL's `auth_plugin_map`: what answers to whichever plugin the server names."""
 
-    def __init__(self, tls: bool) -> None:
-        self._answered = _ANSWERED_BY_HASH | _ANSWERED_IN_TLS if tls else _ANSWERED_BY_HASH
+    def __init__(self, trusted: bool) -> None:
+        self._answered = _ANSWERED_BY_HASH | _ANSWERED_IF_TRUSTED if trusted else _ANSWERED_BY_HASH
         self.withheld = ""
         """The plugin that did not get the password."""
 

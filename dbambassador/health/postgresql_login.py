@@ -17,9 +17,10 @@ import trio
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
-from dbambassador.health.evidence import Evidence, Role, Signal
-from dbambassador.health.handshakes import ACCEPTS, CONNECT_TIMEOUT, shake_hands, shake_hands_instead
+from dbambassador.health.evidence import ACCEPTS, Evidence, Role, Signal
+from dbambassador.health.handshakes import CONNECT_TIMEOUT, shake_hands, shake_hands_instead
 from dbambassador.health.password_file import Unreadable, read_password
+from dbambassador.health.peer import Peer
 from dbambassador.settings.schema import Login, Protocol
 from dbambassador.transport.own_listeners import is_own
 from dbambassador.values import Address
@@ -36,7 +37,7 @@ _PROTOCOL = Protocol.POSTGRESQL
 _NO_FILE = "/dev/null/none"
 """A path where nothing can be: otherwise libpq looks for a password in the home directory."""
 
-_ATTEMPT = re.compile(r'connection to server at "[^"]*", port \d+ failed: ')
+_ATTEMPT = re.compile(r'connection to server at "[^"]*"(?: \([^)]*\))?, port \d+ failed: ')
 """What libpq puts before what the server said; the bundled one speaks only English."""
 
 
@@ -49,53 +50,69 @@ class _Refusal:
     """The server had asked for the password: not so with 57P03, which comes before."""
 
 
-async def log_in(login: Login, address: Address) -> Evidence | None:
+async def log_in(login: Login, peer: Peer) -> Evidence | None:
     """Logs in and asks for the role. It has no deadline but the connect's.
 
     libpq does not tell the SQLSTATE of a login that failed, so the handshake without credentials follows it,
-    and tells what the server is up to. One that takes sessions may just have begun to: it is asked again,
-    unless it spoke of the password.
+    and tells what the server is up to, or what is wrong with its TLS. One that takes sessions may just have
+    begun to: it is asked again, unless it spoke of the password.
 
     Returns: the evidence; None if this host's own lack of resources prevented the check.
     """
     try:
         password = await read_password(login.password_file)
     except Unreadable as error:
-        return await shake_hands_instead(_PROTOCOL, address, f"the check cannot log in: {error}")
-    if is_own(address):
-        return await shake_hands(_PROTOCOL, address)
-    conninfo = _conninfo(login, address, password)
+        return await shake_hands_instead(_PROTOCOL, peer, f"the check cannot log in: {error}")
+    if is_own(peer.address):
+        return await shake_hands(_PROTOCOL, peer)
+    conninfo = _conninfo(login, peer, password)
     for _ in range(2):
-        outcome = await _try(conninfo, address)
+        outcome = await _try(conninfo, peer.address)
         if isinstance(outcome, Evidence):
             return outcome
-        evidence = await shake_hands_instead(_PROTOCOL, address, f"refused the check's login: {outcome.why}")
+        evidence = await shake_hands_instead(_PROTOCOL, peer, f"refused the check's login: {outcome.why}")
         if evidence is None or not evidence.denied or outcome.after_password:
             break
     return evidence
 
 
-def _conninfo(login: Login, address: Address, password: str) -> bytes:
+def _conninfo(login: Login, peer: Peer, password: str) -> bytes:
     """https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
 
-    TLS is used where the server has it, against those who listen; as no certificate is verified, it does not
-    say who reads. So the password itself is never sent, not even over TLS: only SCRAM and md5 will do.
+    The password itself is sent only where TLS has verified who reads it; elsewhere only SCRAM and md5 do.
     """
+    verified = peer.encryption is not None and peer.encryption.settings.verifies
     return make_conninfo(
-        host=address.host,
-        hostaddr=address.host,
-        port=address.port,
+        host=peer.name if peer.encryption is not None else peer.address.host,
+        hostaddr=peer.address.host,
+        port=peer.address.port,
         user=login.user,
         password=password,
         passfile=_NO_FILE,
         dbname=login.database or "postgres",
         application_name="dbambassador",
-        require_auth="scram-sha-256,md5,none",
-        sslmode="prefer",
-        sslcertmode="disable",
+        require_auth="scram-sha-256,md5,none" + (",password" if verified else ""),
         gssencmode="disable",  # looks up Kerberos realms in DNS, which blocks
         target_session_attrs="any",
+        **_tls(peer),
     ).encode()
+
+
+def _tls(peer: Peer) -> dict[str, str]:
+    """As the settings have it; without any, TLS is used where the server has it, against those who listen.
+
+    libpq reads the files itself, for each check. Where none is named it would look in the home directory.
+    """
+    if peer.encryption is None:
+        return {"sslmode": "disable" if peer.plain else "prefer", "sslcertmode": "disable"}
+    tls = peer.encryption.settings
+    return {
+        "sslmode": tls.mode.value,
+        "sslnegotiation": tls.negotiation.value,
+        "sslrootcert": tls.rootcert or _NO_FILE,
+        "sslcrl": _NO_FILE,
+        **({"sslcert": tls.cert, "sslkey": tls.key} if tls.cert else {"sslcertmode": "disable"}),
+    }
 
 
 async def _try(conninfo: bytes, address: Address) -> Evidence | _Refusal:

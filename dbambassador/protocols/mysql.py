@@ -173,24 +173,28 @@ def error_in_handshake(sequence: int, code: int, message: str) -> bytes:
     return packet(sequence, b"\xff" + code.to_bytes(2, "little") + b"#" + sqlstate + message.encode())
 
 
-def handshake_response(user: str, plugin: str) -> bytes:
-    """A HandshakeResponse41 with an empty password, as sequence 1."""
-    return packet(1, without_password(user, plugin))
+def handshake_response(user: str, plugin: str, *, tls: bool = False) -> bytes:
+    """A HandshakeResponse41 with an empty password; `tls`: it follows a `tls_request`."""
+    return packet(2 if tls else 1, without_password(user, plugin, tls=tls))
 
 
-def without_password(user: str, plugin: str) -> bytes:
+def without_password(user: str, plugin: str, *, tls: bool = False) -> bytes:
     """Its payload."""
+    # The length of an empty authentication response stands before the plugin.
+    return _beginning(tls) + user.encode() + b"\0" + b"\0" + plugin.encode() + b"\0"
+
+
+def tls_request() -> bytes:
+    """An SSLRequest: TLS begins behind it."""
+    return packet(1, _beginning(tls=True))
+
+
+def _beginning(tls: bool) -> bytes:
+    """What an SSLRequest consists of, and a HandshakeResponse41 begins with."""
     capabilities = CLIENT_LONG_PASSWORD | CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION | CLIENT_PLUGIN_AUTH
+    capabilities |= CLIENT_SSL if tls else 0
     return (
-        capabilities.to_bytes(4, "little")
-        + (1 << 24).to_bytes(4, "little")
-        + bytes([_UTF8MB4])
-        + bytes(23)
-        + user.encode()
-        + b"\0"
-        + b"\0"  # the length of an empty authentication response
-        + plugin.encode()
-        + b"\0"
+        capabilities.to_bytes(4, "little") + (1 << 24).to_bytes(4, "little") + bytes([_UTF8MB4]) + bytes(23)
     )
 
 

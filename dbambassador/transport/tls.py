@@ -12,6 +12,9 @@ from typing import TypeAlias
 
 Bytes: TypeAlias = bytes | memoryview
 
+_DER = 2
+"""ENCODING_DER of Modules/_ssl.h."""
+
 RECORD = 16 * 1024
 """Bytes of a record's text, at most: RFC 8446 (5.1)."""
 READ = 32 * 1024
@@ -49,8 +52,18 @@ _OF_CLIENT_CERTIFICATE = {
 """By the name of the alert: RFC 8446 (6.2)."""
 
 
+UNVERIFIED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Against those who listen, and nobody else: whoever answers is taken for the server."""
+UNVERIFIED.check_hostname = False
+UNVERIFIED.verify_mode = ssl.CERT_NONE
+
+
 class TlsFailed(Exception):
     """The connection cannot go on; the message says why, as a person would."""
+
+
+class Untrusted(TlsFailed):
+    """The server's certificate is not accepted."""
 
 
 class TlsEnd:
@@ -84,13 +97,19 @@ class TlsEnd:
         except ssl.SSLWantReadError:
             return False
         except (ssl.SSLError, ssl.CertificateError) as error:
-            raise TlsFailed(_described(error, self._host)) from None
+            raise failure(error, self._host) from None
         return True
 
     @property
     def alpn(self) -> str | None:
         """The protocol that both agreed on (RFC 7301)."""
         return self._connection.selected_alpn_protocol()
+
+    @property
+    def certificates(self) -> tuple[bytes, ...]:
+        """What the server showed, its own first, in DER form; verified or not."""
+        chain = self._connection._sslobj.get_unverified_chain()  # type: ignore[attr-defined]  # public in 3.13
+        return tuple(each.public_bytes(_DER) for each in chain or ())
 
     def outgoing(self) -> bytes:
         """What is to be sent."""
@@ -106,7 +125,7 @@ class TlsEnd:
             if len(data):
                 self._connection.write(data)
         except ssl.SSLError as error:
-            raise TlsFailed(_described(error, self._host)) from None
+            raise failure(error, self._host) from None
         return self._outgoing.read()
 
     def decrypt(self, data: bytes) -> bytes:
@@ -127,7 +146,7 @@ class TlsEnd:
             except ssl.SSLError as error:
                 if text:  # the next call meets it again
                     break
-                raise TlsFailed(_described(error, self._host)) from None
+                raise failure(error, self._host) from None
             else:
                 text.append(read)
                 self.ended = not read
@@ -246,6 +265,12 @@ class EncryptedSocket(socket.socket):
             super().shutdown(socket.SHUT_RD)
         except OSError:
             pass
+
+
+def failure(error: ssl.SSLError | ssl.CertificateError, host: str) -> TlsFailed:
+    """OpenSSL's error with a server of this name, as a person would say it."""
+    distrusts = isinstance(error, ssl.SSLCertVerificationError)
+    return (Untrusted if distrusts else TlsFailed)(_described(error, host))
 
 
 def _described(error: ssl.SSLError | ssl.CertificateError, host: str) -> str:

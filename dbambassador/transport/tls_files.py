@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 
-from dbambassador.settings.schema import SYSTEM_CAS, Negotiation, Tls
+from dbambassador.errors import UnusableFiles
+from dbambassador.events import CertificatesReloaded, CertificatesUnusable, Publish
+from dbambassador.settings.schema import SYSTEM_CAS, Database, Negotiation, Tls
 from dbambassador.settings.schema import SslMode as Mode
 from dbambassador.transport.tls import TlsEnd
 
@@ -40,8 +42,7 @@ class Encryption:
         assert tls.encrypts
         self.direct = tls.negotiation is Negotiation.DIRECT
         """It begins at once; otherwise a PostgreSQL server is asked first."""
-        self.mode = tls.mode
-        self._tls = tls
+        self.settings = tls
         self._told = told
         self._stamps = _stamps(tls)
         self._looked_at = monotonic()
@@ -61,7 +62,7 @@ class Encryption:
         now = monotonic()
         if now >= self._looked_at + LOOK_PERIOD:
             self._looked_at = now
-            stamps = _stamps(self._tls)
+            stamps = _stamps(self.settings)
             if stamps != self._stamps:
                 self._stamps = stamps
                 self._read_anew()
@@ -69,11 +70,31 @@ class Encryption:
 
     def _read_anew(self) -> None:
         try:
-            self._context = _context(self._tls)
+            self._context = _context(self.settings)
         except Unusable as error:
             self._told(str(error))
         else:
             self._told("")
+
+
+def encryption_of(database: Database, publish: Publish) -> Encryption | None:
+    """A database's TLS; None where the ambassador itself speaks none.
+
+    Raises:
+      UnusableFiles: its certificates, its key.
+    """
+
+    def tell(problem: str) -> None:
+        publish(
+            CertificatesUnusable(database.name, problem) if problem else CertificatesReloaded(database.name)
+        )
+
+    if database.tls is None or not database.tls.encrypts:
+        return None
+    try:
+        return Encryption(database.tls, tell)
+    except Unusable as unusable:
+        raise UnusableFiles(f"database {database.name}: {unusable}") from None
 
 
 def _stamps(tls: Tls) -> Stamps:

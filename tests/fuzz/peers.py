@@ -11,15 +11,13 @@ from typing import cast
 import trio
 import trio.testing
 
-from dbambassador.health.evidence import Evidence
-from dbambassador.health.handshakes import Blocked
-from dbambassador.health.mysql_session import Credentials, NoTls, talk
-from dbambassador.health.probes import probe
+from dbambassador.health.evidence import Blocked, Evidence
+from dbambassador.health.mysql_session import Credentials, Server, talk
 from dbambassador.settings.schema import Database, HttpCheck, Login, Protocol
 from dbambassador.transport.http import Limits, fetch, serve
 from dbambassador.transport.http_messages import Failure, Request, Response
 from dbambassador.values import Address
-from tests.health.checking import database
+from tests.health.checking import database, probe
 
 ENOUGH = 1.0
 """Seconds within which whatever asks a peer that says all it has to say, and leaves, has its answer."""
@@ -172,5 +170,6 @@ def mysql_session(data: bytes) -> None:
         theirs.settimeout(ENOUGH)
         theirs.sendall(data)
         theirs.shutdown(socket.SHUT_WR)
-        with suppress(Blocked, NoTls):
-            assert isinstance(talk(ours, Address(HOST, 3306), Credentials("probe", "", ""), False), Evidence)
+        with suppress(Blocked):
+            server = Server(Address(HOST, 3306), "db.test", None)
+            assert isinstance(talk(ours, server, Credentials("probe", "", "")), Evidence)

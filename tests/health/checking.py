@@ -11,6 +11,8 @@ from pathlib import Path
 
 import trio
 
+from dbambassador.health.evidence import Evidence
+from dbambassador.health.probes import Prober
 from dbambassador.protocols import mysql
 from dbambassador.settings.schema import (
     Check,
@@ -21,7 +23,9 @@ from dbambassador.settings.schema import (
     Protocol,
     TargetSessionAttrs,
     TcpListen,
+    Tls,
 )
+from dbambassador.transport.tls_files import Encryption
 from dbambassador.values import Address
 
 PASSWORD = "the-secret-of-the-check"
@@ -33,6 +37,7 @@ def database(
     login: Login | None = None,
     http: HttpCheck | None = None,
     wanted: TargetSessionAttrs = TargetSessionAttrs.ANY,
+    tls: Tls | None = None,
 ) -> Database:
     return Database(
         name="checked",
@@ -41,7 +46,20 @@ def database(
         endpoints=(HostEndpoint("db.test", 1),),
         target_session_attrs=wanted,
         check=Check(login=login, http=http),
+        tls=tls,
     )
+
+
+async def probe(
+    asked: Database,
+    address: Address,
+    *,
+    name: str = "db.test",
+    encryption: Encryption | None = None,
+    denied: bool = False,
+) -> Evidence | None:
+    """One check of a server that knows nothing of others before."""
+    return await Prober(asked, encryption).probe(address, name, denied=denied)
 
 
 def written(path: Path, content: str = PASSWORD + "\n") -> str:

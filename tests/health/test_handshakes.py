@@ -8,53 +8,19 @@ from pathlib import Path
 import pytest
 import trio
 
-from dbambassador.health.evidence import Evidence, Role, Signal
-from dbambassador.health.probes import Blocked, probe
+from dbambassador.health.evidence import Blocked, Evidence, Role, Signal
 from dbambassador.settings.schema import Database, Login, Protocol
 from dbambassador.values import Address
-from tests.health.checking import PASSWORD, database, greeting, stub, written
+from tests.health.checking import database, greeting, probe, stub, written
+from tests.health.counting import LIMIT, CountingServer, counting
 from tests.testbed.freezing import freeze, thaw
-from tests.testbed.mariadb import MariaDB
-from tests.testbed.netns import Host, lan
-
-LIMIT = 3
-PORT = 3306
-SETTINGS = {
-    "bind-address": "*",
-    "max-connect-errors": str(LIMIT),
-    "skip-name-resolve": "OFF",
-    "performance-schema": "ON",
-}
-
-
-class CountingServer(MariaDB):
-    """A server on a host of its own that knows its clients by name: of others it counts nothing."""
-
-    host: Host
-
-    @property
-    def address(self) -> Address:
-        return Address(self.host.ip, PORT)
-
-    def counted(self) -> int:
-        """What it holds against its only client."""
-        ((number, name),) = self.query("SELECT sum_connect_errors, host FROM performance_schema.host_cache")
-        assert name == "app"
-        return int(number)
+from tests.testbed.netns import Host
 
 
 @pytest.fixture
-def hosts(mariadb_directory: Path, tmp_path: Path) -> Iterator[tuple[CountingServer, Host]]:
-    with lan("app", "db") as made:
-        server = CountingServer.created(mariadb_directory, "counting-strangers", settings=SETTINGS, port=PORT)
-        assert isinstance(server, CountingServer)
-        server.host = made["db"]
-        try:
-            server.start(server.host)
-            server.query(f"CREATE USER probe IDENTIFIED BY '{PASSWORD}'")
-            yield server, made["app"]
-        finally:
-            server.stop()
+def hosts(mariadb_directory: Path) -> Iterator[tuple[CountingServer, Host]]:
+    with counting(mariadb_directory, "counting-strangers") as made:
+        yield made
 
 
 async def _again_and_again(times: int, asked: Database, address: Address, patience: float) -> Evidence | None:

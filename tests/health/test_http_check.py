@@ -12,10 +12,9 @@ import pytest
 import trio
 
 from dbambassador.health.evidence import Evidence, Role, Signal
-from dbambassador.health.probes import probe
 from dbambassador.settings.schema import HttpCheck, Protocol, TargetSessionAttrs
 from dbambassador.values import Address
-from tests.health.checking import database, no_descriptor_left, stub
+from tests.health.checking import database, no_descriptor_left, probe, stub
 
 DATABASE_PORT = 5432
 """Nobody listens there: an HTTP check does not touch the database."""

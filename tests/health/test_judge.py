@@ -14,11 +14,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from dbambassador.discovery.refresher import Refresher
 from dbambassador.events import CheckBlocked, CheckDenied, CheckRestored, ChoiceChanged, Event, RoleChanged
-from dbambassador.health import judge as module
 from dbambassador.health.candidates import TRIAL_LIMIT
 from dbambassador.health.evidence import Evidence, Role, Signal
 from dbambassador.health.judge import Judge
-from dbambassador.health.probes import Blocked
+from dbambassador.health.probes import Blocked, Prober
 from dbambassador.health.schedule import DOUBT_INTERVAL, FAST_FOR, ROLE_RECHECK
 from dbambassador.health.states import TRIP_AFTER, State
 from dbambassador.latest import Latest
@@ -73,11 +72,13 @@ class Scene:
         self.judge = Judge(
             database,
             cast(Refresher, self.discovery),
+            cast(Prober, self),
             lambda address: self.sessions.get(address, 0),
             self.events.append,
         )
 
-    async def probe(self, _: Database, address: Address, *, denied: bool) -> Evidence | None:
+    async def probe(self, address: Address, name: str, *, denied: bool) -> Evidence | None:
+        assert name == "db.test"
         self.checks.append((trio.current_time() - self.start, address))
         await trio.sleep(self.slow.get(address, 0.001))
         answer = self.answers.get(address, Signal.ANSWERED)
@@ -111,8 +112,7 @@ def database(check: Check = PROTOCOL, hold: float = 5.0) -> Database:
 
 
 @asynccontextmanager
-async def judging(patch: pytest.MonkeyPatch, scene: Scene) -> AsyncIterator[Scene]:
-    patch.setattr(module, "probe", scene.probe)
+async def judging(scene: Scene) -> AsyncIterator[Scene]:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scene.judge.run)
         await wait_all_tasks_blocked()
@@ -121,10 +121,9 @@ async def judging(patch: pytest.MonkeyPatch, scene: Scene) -> AsyncIterator[Scen
 
 
 async def test_a_healthy_address_is_checked_before_use_and_then_rarely(
-    monkeypatch: pytest.MonkeyPatch,
     autojump_clock: MockClock,
 ) -> None:
-    async with judging(monkeypatch, Scene(database())) as scene:
+    async with judging(Scene(database())) as scene:
         scene.discovery.find(A)
         assert scene.chosen is None
         await trio.sleep(10 * INTERVAL)
@@ -137,12 +136,11 @@ async def test_a_healthy_address_is_checked_before_use_and_then_rarely(
 
 
 async def test_a_down_address_is_checked_fast_for_five_seconds_and_then_each_second(
-    monkeypatch: pytest.MonkeyPatch,
     autojump_clock: MockClock,
 ) -> None:
     scene = Scene(database())
     scene.answers[A] = Signal.FAILED
-    async with judging(monkeypatch, scene):
+    async with judging(scene):
         scene.discovery.find(A)
         await trio.sleep(20)
         times = scene.times()
@@ -158,10 +156,8 @@ async def test_a_down_address_is_checked_fast_for_five_seconds_and_then_each_sec
         assert scene.chosen == A
 
 
-async def test_sessions_that_break_cause_one_check_a_second_at_most(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
-) -> None:
-    async with judging(monkeypatch, Scene(database())) as scene:
+async def test_sessions_that_break_cause_one_check_a_second_at_most(autojump_clock: MockClock) -> None:
+    async with judging(Scene(database())) as scene:
         scene.discovery.find(A)
         await trio.sleep(5)
         checked = len(scene.times())
@@ -173,10 +169,9 @@ async def test_sessions_that_break_cause_one_check_a_second_at_most(
 
 
 async def test_a_session_that_could_not_be_opened_stops_new_ones_until_a_check_at_once(
-    monkeypatch: pytest.MonkeyPatch,
     autojump_clock: MockClock,
 ) -> None:
-    async with judging(monkeypatch, Scene(database())) as scene:
+    async with judging(Scene(database())) as scene:
         scene.discovery.find(A)
         await trio.sleep(5)
         epoch = scene.judge.choices.value.epoch
@@ -189,10 +184,9 @@ async def test_a_session_that_could_not_be_opened_stops_new_ones_until_a_check_a
 
 
 async def test_new_addresses_are_sought_urgently_only_while_none_is_usable(
-    monkeypatch: pytest.MonkeyPatch,
     autojump_clock: MockClock,
 ) -> None:
-    async with judging(monkeypatch, Scene(database())) as scene:
+    async with judging(Scene(database())) as scene:
         assert scene.discovery.urgent
         scene.discovery.find(A)
         await trio.sleep(1)
@@ -208,12 +202,10 @@ async def test_new_addresses_are_sought_urgently_only_while_none_is_usable(
         assert scene.discovery.urgent is False
 
 
-async def test_a_server_that_locked_this_host_out_is_left_alone(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
-) -> None:
+async def test_a_server_that_locked_this_host_out_is_left_alone(autojump_clock: MockClock) -> None:
     scene = Scene(database())
     scene.answers[A] = Blocked("Host is blocked")
-    async with judging(monkeypatch, scene):
+    async with judging(scene):
         scene.discovery.find(A, B)
         await trio.sleep(10 * INTERVAL)
         assert len(scene.times(A)) == 1
@@ -223,10 +215,8 @@ async def test_a_server_that_locked_this_host_out_is_left_alone(
         assert [event.message for event in blocked] == ["Host is blocked"]
 
 
-async def test_without_checks_the_next_session_tries(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
-) -> None:
-    async with judging(monkeypatch, Scene(database(PASSIVE))) as scene:
+async def test_without_checks_the_next_session_tries(autojump_clock: MockClock) -> None:
+    async with judging(Scene(database(PASSIVE))) as scene:
         scene.discovery.find(A)
         await trio.sleep(2)
         assert [record.state for record in scene.judge.records] == [State.HALF_OPEN]
@@ -239,10 +229,8 @@ async def test_without_checks_the_next_session_tries(
         assert scene.checks == []
 
 
-async def test_one_session_tries_and_the_others_wait_for_what_it_says(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
-) -> None:
-    async with judging(monkeypatch, Scene(database(PASSIVE))) as scene:
+async def test_one_session_tries_and_the_others_wait_for_what_it_says(autojump_clock: MockClock) -> None:
+    async with judging(Scene(database(PASSIVE))) as scene:
         scene.discovery.find(A)
         await trio.sleep(2)
         assert scene.judge.try_out(A)
@@ -261,9 +249,9 @@ async def test_one_session_tries_and_the_others_wait_for_what_it_says(
 
 
 async def test_failed_trials_come_less_and_less_often_and_do_not_lengthen_the_hold(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+    autojump_clock: MockClock,
 ) -> None:
-    async with judging(monkeypatch, Scene(database(PASSIVE))) as scene:
+    async with judging(Scene(database(PASSIVE))) as scene:
         scene.discovery.find(A)
         await trio.sleep(2)
         scene.see(Signal.SERVED)
@@ -291,9 +279,9 @@ async def test_failed_trials_come_less_and_less_often_and_do_not_lengthen_the_ho
 
 
 async def test_a_server_that_passes_checks_and_drops_sessions_gets_one_trial_at_a_time(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+    autojump_clock: MockClock,
 ) -> None:
-    async with judging(monkeypatch, Scene(database())) as scene:
+    async with judging(Scene(database())) as scene:
         scene.discovery.find(A)
         await trio.sleep(1)
         for _ in range(TRIP_AFTER):
@@ -311,10 +299,9 @@ async def test_a_server_that_passes_checks_and_drops_sessions_gets_one_trial_at_
 
 
 async def test_a_standby_is_tried_again_after_a_while_within_one_hold(
-    monkeypatch: pytest.MonkeyPatch,
     autojump_clock: MockClock,
 ) -> None:
-    async with judging(monkeypatch, Scene(database())) as scene:
+    async with judging(Scene(database())) as scene:
         scene.discovery.find(A)
         await trio.sleep(1)
         lost = trio.current_time()
@@ -336,10 +323,8 @@ async def test_a_standby_is_tried_again_after_a_while_within_one_hold(
         assert not scene.judge.choices.value.on_trial
 
 
-async def test_trials_that_fail_fill_no_log(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
-) -> None:
-    async with judging(monkeypatch, Scene(database())) as scene:
+async def test_trials_that_fail_fill_no_log(autojump_clock: MockClock) -> None:
+    async with judging(Scene(database())) as scene:
         scene.discovery.find(A)
         await trio.sleep(1)
         scene.see(Signal.SERVED, role=Role.STANDBY)
@@ -353,11 +338,11 @@ async def test_trials_that_fail_fill_no_log(
 
 
 async def test_checks_that_tell_the_role_find_the_promoted_standby_by_themselves(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+    autojump_clock: MockClock,
 ) -> None:
     scene = Scene(database(LOGIN))
     scene.roles = {A: Role.PRIMARY, B: Role.STANDBY}
-    async with judging(monkeypatch, scene):
+    async with judging(scene):
         scene.discovery.find(B, A)
         await trio.sleep(40)
         assert scene.chosen == A
@@ -375,11 +360,11 @@ async def test_checks_that_tell_the_role_find_the_promoted_standby_by_themselves
 
 
 async def test_refused_credentials_are_shouted_once_and_sessions_tell_the_role_instead(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+    autojump_clock: MockClock,
 ) -> None:
     scene = Scene(database(LOGIN))
     scene.denied = {A}
-    async with judging(monkeypatch, scene):
+    async with judging(scene):
         scene.discovery.find(A)
         await trio.sleep(10 * INTERVAL)
         denials = [event for event in scene.events if isinstance(event, CheckDenied)]
@@ -398,9 +383,9 @@ async def test_refused_credentials_are_shouted_once_and_sessions_tell_the_role_i
 
 
 async def test_a_stalled_address_is_checked_at_once_and_one_silent_check_ends_its_sessions(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+    autojump_clock: MockClock,
 ) -> None:
-    async with judging(monkeypatch, Scene(database())) as scene:
+    async with judging(Scene(database())) as scene:
         scene.discovery.find(A)
         await trio.sleep(5)
         scene.answers[A] = Signal.SILENT
@@ -415,9 +400,9 @@ async def test_a_stalled_address_is_checked_at_once_and_one_silent_check_ends_it
 
 
 async def test_one_sessions_word_moves_nobody_before_the_check_that_follows(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+    autojump_clock: MockClock,
 ) -> None:
-    async with judging(monkeypatch, Scene(database())) as scene:
+    async with judging(Scene(database())) as scene:
         scene.discovery.find(A, B)
         await trio.sleep(1)
         before = scene.judge.choices.value.tenures
@@ -432,9 +417,9 @@ async def test_one_sessions_word_moves_nobody_before_the_check_that_follows(
 
 
 async def test_the_first_clients_of_an_unchecked_database_wait_for_the_one_that_tries(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+    autojump_clock: MockClock,
 ) -> None:
-    async with judging(monkeypatch, Scene(database(PASSIVE))) as scene:
+    async with judging(Scene(database(PASSIVE))) as scene:
         scene.discovery.find(A)
         await trio.sleep(60)
         assert scene.judge.try_out(A)
@@ -443,13 +428,11 @@ async def test_the_first_clients_of_an_unchecked_database_wait_for_the_one_that_
         assert scene.chosen == A
 
 
-async def test_a_member_of_a_pool_whose_trial_told_nothing_is_tried_again(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
-) -> None:
+async def test_a_member_of_a_pool_whose_trial_told_nothing_is_tried_again(autojump_clock: MockClock) -> None:
     readers = replace(
         database(PASSIVE), target_session_attrs=TargetSessionAttrs.ANY, balance=Balance.ROUND_ROBIN
     )
-    async with judging(monkeypatch, Scene(readers)) as scene:
+    async with judging(Scene(readers)) as scene:
         scene.discovery.find(A, B)
         await trio.sleep(1)
         for address in (A, B):
@@ -463,10 +446,8 @@ async def test_a_member_of_a_pool_whose_trial_told_nothing_is_tried_again(
         assert len(scene.judge.choices.value.pool) == 2
 
 
-async def test_sessions_at_an_open_circuit_end_when_their_host_dies(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
-) -> None:
-    async with judging(monkeypatch, Scene(database())) as scene:
+async def test_sessions_at_an_open_circuit_end_when_their_host_dies(autojump_clock: MockClock) -> None:
+    async with judging(Scene(database())) as scene:
         scene.discovery.find(A)
         await trio.sleep(1)
         for _ in range(TRIP_AFTER):
@@ -478,9 +459,9 @@ async def test_sessions_at_an_open_circuit_end_when_their_host_dies(
         assert scene.judge.choices.value.tenures == {}
 
 
-async def test_the_knobs_set_the_pace(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
+async def test_the_knobs_set_the_pace(autojump_clock: MockClock) -> None:
     scene = Scene(database(Check(interval=4.0, fast_interval=0.5, down_interval=2.0, rise=2, fall=3)))
-    async with judging(monkeypatch, scene):
+    async with judging(scene):
         scene.discovery.find(A)
         await trio.sleep(20)
         calm = [after - before for before, after in pairwise(scene.times())]
@@ -503,10 +484,10 @@ async def test_the_knobs_set_the_pace(monkeypatch: pytest.MonkeyPatch, autojump_
 
 
 async def test_a_dropped_reader_is_watched_while_it_has_sessions_and_then_forgotten(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+    autojump_clock: MockClock,
 ) -> None:
     readers = replace(database(), target_session_attrs=TargetSessionAttrs.ANY, balance=Balance.ROUND_ROBIN)
-    async with judging(monkeypatch, Scene(readers)) as scene:
+    async with judging(Scene(readers)) as scene:
         scene.discovery.find(A, B)
         await trio.sleep(1)
         scene.sessions[A] = 1
@@ -525,12 +506,11 @@ async def test_a_dropped_reader_is_watched_while_it_has_sessions_and_then_forgot
 
 
 async def test_a_slow_first_check_of_a_preferred_address_delays_a_little_even_late_in_an_outage(
-    monkeypatch: pytest.MonkeyPatch,
     autojump_clock: MockClock,
 ) -> None:
     scene = Scene(database())
     scene.slow[A] = 2.0
-    async with judging(monkeypatch, scene):
+    async with judging(scene):
         await trio.sleep(60)
         found = trio.current_time()
         scene.discovery.find(A, B)
@@ -540,10 +520,8 @@ async def test_a_slow_first_check_of_a_preferred_address_delays_a_little_even_la
         assert trio.current_time() - found <= 0.3
 
 
-async def test_evidence_on_an_address_that_has_left_is_dropped(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
-) -> None:
-    async with judging(monkeypatch, Scene(database())) as scene:
+async def test_evidence_on_an_address_that_has_left_is_dropped(autojump_clock: MockClock) -> None:
+    async with judging(Scene(database())) as scene:
         scene.discovery.find(A)
         await trio.sleep(1)
         scene.see(Signal.FAILED, B)
@@ -561,7 +539,7 @@ async def test_an_idle_judge_sleeps(monkeypatch: pytest.MonkeyPatch, autojump_cl
         scene = Scene(database(check))
         if answer is not None:
             scene.answers[A] = answer
-        async with judging(monkeypatch, scene):
+        async with judging(scene):
             scene.discovery.find(A)
             await trio.sleep(10)
             turns = 0

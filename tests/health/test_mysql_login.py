@@ -13,13 +13,13 @@ import trustme
 
 from dbambassador.demo.ports import free_port
 from dbambassador.demo.processes import temporary_directory, unprivileged
-from dbambassador.health import mysql_session
-from dbambassador.health.evidence import Evidence, Role, Signal
-from dbambassador.health.probes import Blocked, probe
+from dbambassador.health import mysql_login
+from dbambassador.health.evidence import Blocked, Evidence, Role, Signal
+from dbambassador.health.probes import Prober
 from dbambassador.protocols import mysql
 from dbambassador.settings.schema import Database, Login, Protocol
 from dbambassador.values import Address
-from tests.health.checking import PASSWORD, Talk, database, greeting, no_descriptor_left, stub, written
+from tests.health.checking import PASSWORD, Talk, database, greeting, no_descriptor_left, probe, stub, written
 from tests.testbed.mariadb import MariaDB
 from tests.testbed.requirements import missing
 
@@ -221,15 +221,16 @@ async def test_a_tls_that_is_not_ours_is_tried_once(
     modern = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     modern.check_hostname, modern.verify_mode = False, ssl.CERT_NONE
     modern.minimum_version = ssl.TLSVersion.TLSv1_3
-    monkeypatch.setattr(mysql_session, "_TLS", modern)
+    monkeypatch.setattr(mysql_login, "UNVERIFIED", modern)
     with encrypted(mariadb_directory, "TLSv1.2") as server:
-        before = aborted(server)
+        before, prober = aborted(server), Prober(checked(user="guest"))
         for _ in range(3):
-            evidence = await seen(checked(user="guest"), at(server))
+            evidence = await prober.probe(at(server), "db.test")
+            assert evidence is not None
             assert (evidence.role, evidence.denied) == (Role.PRIMARY, False)
+        assert aborted(server) == before + 1
         evidence = await seen(checked(password_file), at(server))
         assert (evidence.signal, evidence.denied) == (Signal.ANSWERED, True)
-        assert aborted(server) == before + 1
 
 
 # What real servers cannot be made to say at will.

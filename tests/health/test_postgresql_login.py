@@ -14,11 +14,10 @@ import trustme
 from dbambassador.demo.installations import installations
 from dbambassador.demo.postgresql import Ground, PostgreSQL
 from dbambassador.health.evidence import Role, Signal
-from dbambassador.health.probes import probe
 from dbambassador.protocols import postgresql as protocol
 from dbambassador.settings.schema import Database, Login, Protocol
 from dbambassador.values import Address
-from tests.health.checking import PASSWORD, Talk, database, no_descriptor_left, stub, written
+from tests.health.checking import PASSWORD, Talk, database, no_descriptor_left, probe, stub, written
 from tests.testbed.postgresql import Pair
 from tests.testbed.requirements import missing
 

@@ -13,12 +13,12 @@ import trio.testing
 
 from dbambassador.health import probes
 from dbambassador.health.evidence import Evidence, Signal, of_denied_login
-from dbambassador.health.probes import probe
+from dbambassador.health.peer import Peer
 from dbambassador.protocols import mysql
 from dbambassador.settings.schema import Database, HttpCheck, Login, Protocol
 from dbambassador.transport import own_listeners
 from dbambassador.values import Address
-from tests.health.checking import black_hole, database, descriptors, greeting, silent, stub, written
+from tests.health.checking import black_hole, database, descriptors, greeting, probe, silent, stub, written
 
 NOBODY = Address("127.0.0.1", 1)
 """tcpmux: refused."""
@@ -105,12 +105,12 @@ async def test_a_denied_login_that_is_kept_waiting_condemns_no_server(
     monkeypatch.setattr(probes, "LOGIN_TIMEOUT", 0.1)
     logins = 0
 
-    async def log_in(login: Login, address: Address) -> Evidence | None:
+    async def log_in(login: Login, peer: Peer) -> Evidence | None:
         nonlocal logins
         logins += 1
         if logins > 1:
             await trio.sleep_forever()
-        return of_denied_login(address, "refused the check's login: wrong password")
+        return of_denied_login(peer.address, "refused the check's login: wrong password")
 
     async def answers(stream: trio.SocketStream) -> None:
         if protocol is Protocol.MYSQL:
@@ -149,9 +149,8 @@ async def test_the_ambassador_never_checks_itself(asked: Database) -> None:
 DRIVERS = """
 import sys, trio
 from dbambassador.ambassador import lifecycle
-from dbambassador.health.probes import probe
 from dbambassador.values import Address
-from tests.health.checking import database, Protocol, Login
+from tests.health.checking import Login, Protocol, database, probe
 
 for login, drivers in ((None, []), (Login("probe"), {drivers})):
     asked = database(Protocol.{protocol}, login=login)
