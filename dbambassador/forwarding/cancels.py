@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import trio
 
 from dbambassador.forwarding.wire import Cancel
+from dbambassador.protocols.malformed import Malformed
 from dbambassador.transport.dial import dial
+from dbambassador.transport.tls import TlsFailed
+from dbambassador.transport.tls_stream import begin_postgresql_tls
 from dbambassador.values import Address
 
 CANCEL_TIMEOUT = 10.0
 """Seconds for a server to take a cancel request; it closes as soon as it has sent the signal."""
 
 
-async def forward(cancel: Cancel, addresses: Iterable[Address]) -> None:
+async def forward(cancel: Cancel, servers: Mapping[Address, str]) -> None:
     """Gives the request to each of the servers, and returns when all have taken it or cannot.
 
-    To a server that did not give the key it means nothing.
+    To a server that did not give the key it means nothing. One whose TLS fails does not get to see it.
+
+    Args:
+      servers: with their hosts' names.
     """
     with trio.move_on_after(CANCEL_TIMEOUT):
         async with trio.open_nursery() as nursery:
-            for address in addresses:
-                nursery.start_soon(_forward_to, cancel, address)
+            for address, name in servers.items():
+                nursery.start_soon(_forward_to, cancel, address, name)
 
 
-async def _forward_to(cancel: Cancel, address: Address) -> None:
+async def _forward_to(cancel: Cancel, address: Address, name: str) -> None:
     dialled = await dial(address)
     if dialled.socket is None:
         return
     async with trio.SocketStream(dialled.socket) as server:
         try:
-            await server.send_all(cancel.packet)
-            await server.receive_some(1)
-        except trio.BrokenResourceError:
+            if cancel.encryption is None:
+                await server.send_all(cancel.packet)
+                await server.receive_some(1)
+            else:
+                async with await begin_postgresql_tls(server, cancel.encryption, name) as encrypted:
+                    await encrypted.send_all(cancel.packet)
+                    await encrypted.receive_some(1)
+        except (trio.BrokenResourceError, TlsFailed, Malformed):
             pass

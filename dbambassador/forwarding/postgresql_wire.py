@@ -59,7 +59,7 @@ class PostgresqlWire:
         if isinstance(opening, Left):
             return opening
         if opening.kind is Kind.CANCEL:
-            return Cancel(opening.cancel_key, opening.packet)
+            return Cancel(opening.cancel_key, opening.packet, self._encryption)
         return hello
 
     def open(self, hello: Hello, request: Request) -> wire.Opening:
@@ -71,7 +71,7 @@ class PostgresqlWire:
         if isinstance(opening, Left):
             return opening
         if opening.kind is Kind.CANCEL:
-            return Cancel(opening.cancel_key, opening.packet)
+            return Cancel(opening.cancel_key, opening.packet, self._encryption)
         if opening.kind is Kind.DIRECT_TLS:
             return Left("began TLS, which the ambassador itself speaks with the server: see sslmode")
         if self._encryption is None:
@@ -112,7 +112,7 @@ class PostgresqlWire:
         if isinstance(opening, Left):
             return opening
         if opening.kind is Kind.CANCEL:
-            return Cancel(opening.cancel_key, opening.packet)
+            return Cancel(opening.cancel_key, opening.packet, self._encryption)
         if opening.kind is Kind.DIRECT_TLS:
             return b""
         try:

@@ -290,7 +290,7 @@ class Session:
         address = service.ledger.address_of(cancel.key)
         addresses = (address,) if address else tuple(service.judge.choices.value.tenures)
         service.publish(CancelForwarded(self._name, bool(addresses)))
-        await forward(cancel, addresses)
+        await forward(cancel, {address: service.judge.name(address) for address in addresses})
 
     async def _refuse(self, hello: Hello, refusal: Refusal, why: str) -> None:
         self._service.publish(ClientRefused(self._name, refusal, why))

@@ -38,6 +38,8 @@ class Cancel:
 
     key: bytes
     packet: bytes
+    encryption: Encryption | None = None
+    """The server's side is encrypted here: who reads the key can cancel as well."""
 
 
 @dataclass(frozen=True, slots=True)

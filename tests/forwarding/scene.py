@@ -132,6 +132,9 @@ class Scene:
     def role(self, address: Address) -> Role:
         return Role.UNKNOWN
 
+    def name(self, address: Address) -> str:
+        return "db.test"
+
     async def listen(self, listener: trio.SocketListener, sessions: trio.Nursery) -> None:
         """Accepts as a database does, and evicts at every new choice. `sessions` has a session's task, if it
         needs one, and nothing else."""
