@@ -318,7 +318,7 @@ API_OBJECT = json.dumps(
         "gitVersion": "v1.31.2-eks-7f9249a",
     }
 ).encode()
-SNAPSHOT = json.dumps(running()).encode()
+SNAPSHOT = json.dumps({**running(), "recent": [{"seconds_ago": 1.5, "text": "opened"}]}).encode()
 FACTS = _facts()
 RENDERING = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """What `dbambassador status` takes for "no ambassador of this version"."""

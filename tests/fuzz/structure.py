@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -35,6 +36,9 @@ VALUES: tuple[object, ...] = (
 DEEPEST = 40
 """Levels of a mapping in a mapping: more than any parser here goes down."""
 
+MOST_PLACES = 500
+"""Values of a document that still grows: what is repeated may itself hold repetitions."""
+
 Place = tuple[Any, Any]
 """A mapping or list, and a key or index in it."""
 
@@ -51,9 +55,9 @@ class Structure:
             document = [json.loads(data)]
         except (ValueError, RecursionError):
             return None
-        for _ in range(self._random.randint(1, 3)):
-            self._change(document)
         try:
+            for _ in range(self._random.randint(1, 3)):
+                self._change(document)
             return json.dumps(document[0]).encode()
         except (ValueError, RecursionError):
             return None
@@ -63,16 +67,16 @@ class Structure:
         within, key = self._random.choice(places)
         match self._random.randrange(6):
             case 0 | 1:
-                within[key] = self._random.choice(VALUES)
+                within[key] = deepcopy(self._random.choice(VALUES))
             case 2:
                 other, there = self._random.choice(places)
-                within[key] = json.loads(json.dumps(other[there]))
+                within[key] = deepcopy(other[there])
             case 3 if within is not document:
                 del within[key]
             case 4 if isinstance(within, dict):
-                within[self._random.choice((f"{key}x", "", "\ud800", "x" * 500))] = within[key]
-            case 4 if within is not document:
-                within.extend([within[key]] * self._random.choice((1, 10, 300)))
+                within[self._random.choice((f"{key}x", "", "\ud800", "x" * 500))] = deepcopy(within[key])
+            case 4 if within is not document and len(places) < MOST_PLACES:
+                within.extend(deepcopy(within[key]) for _ in range(self._random.choice((1, 10, 100))))
             case _:
                 for _ in range(self._random.choice((1, DEEPEST))):
                     within[key] = {str(key): within[key]}
