@@ -16,10 +16,23 @@ from dbambassador.forwarding.conversation import CHUNK, Conversation, Done, Hear
 from dbambassador.forwarding.engine import Tap
 from dbambassador.forwarding.mysql_wire import MysqlWire
 from dbambassador.forwarding.postgresql_wire import PostgresqlWire
-from dbambassador.forwarding.wire import Cancel, Denied, Hello, Left, NotOpened, Opened, Request, Wire
+from dbambassador.forwarding.wire import (
+    Cancel,
+    Denied,
+    Hello,
+    Left,
+    NotOpened,
+    Opened,
+    Request,
+    TcpWire,
+    Wire,
+)
+from dbambassador.protocols.postgresql import ENCRYPTION_REQUEST
 from dbambassador.protocols.postgresql_tap import MAX_STARTUP_REPLY
-from dbambassador.settings.schema import TargetSessionAttrs
+from dbambassador.settings.schema import SslMode, TargetSessionAttrs, Tls
+from dbambassador.transport.tls_files import Encryption
 from tests.protocols.captures import Capture, Side
+from tests.transport.tls_peer import SERVER, Server
 
 T = TypeVar("T")
 
@@ -32,7 +45,12 @@ MOST_TAPPED = MAX_STARTUP_REPLY + CHUNK
 
 _FOREVER = 0x80
 """The option by which a party says its last words again and again."""
+_OUTSIDE = 0x20
+"""The option by which an encrypted server forgets to encrypt."""
 _ROLES = tuple(TargetSessionAttrs)
+
+
+_ENCRYPTION = Encryption(Tls(mode=SslMode.REQUIRE))
 
 
 def played(capture: Capture, options: int = 0) -> bytes:
@@ -52,12 +70,39 @@ class Voice:
     silences: int = 0
     _at: int = 0
 
-    def heard(self, limit: int) -> bytes:
-        """What it says next; nothing once it has said all."""
+    def answers(self, say: bytes, limit: int) -> bytes:
+        """What it says when it was told this; nothing once it has said all."""
+        self.told.append(say)
+        return self.next(limit)
+
+    def next(self, limit: int) -> bytes:
         if self._at >= len(self.words) and self.forever and self.words:
             self._at = max(0, len(self.words) - 64)
         data = self.words[self._at : self._at + min(limit, self.chunk)]
         self._at += len(data)
+        return data
+
+
+class EncryptedVoice(Voice):
+    """A server that takes TLS, and says its words in it; or outside of it, once it has begun."""
+
+    def __init__(self, plain: Voice, inside: bool) -> None:
+        super().__init__(plain.words, plain.chunk, plain.forever)
+        self._inside = inside
+        self._tls = Server(SERVER)
+        self._waiting = b""
+
+    def answers(self, say: bytes, limit: int) -> bytes:
+        if say == ENCRYPTION_REQUEST:
+            return b"S"
+        self._waiting += self._tls.hear(say)
+        if not self._waiting and self._tls.done:
+            words = self.next(limit)
+            if self._inside and words:
+                self._tls.tls.write(words)
+                words = self._tls.outgoing.read()
+            self._waiting = words
+        data, self._waiting = self._waiting[:limit], self._waiting[limit:]
         return data
 
 
@@ -80,8 +125,7 @@ def held(conversation: Conversation[T], parties: dict[Party, Voice]) -> T:
         ask = said.ask
         party = parties[ask.party]
         assert 0 < ask.limit <= CHUNK
-        party.told.append(ask.say)
-        data = party.heard(ask.limit)
+        data = party.answers(ask.say, ask.limit)
         asked, heard = asked + 1, heard + len(data)
         party.silences += not data
         assert party.silences <= 1, f"asks a {ask.party.name.lower()} that has left"
@@ -91,8 +135,8 @@ def held(conversation: Conversation[T], parties: dict[Party, Voice]) -> T:
     return said.result
 
 
-def conversing(wire: Wire) -> Callable[[bytes], None]:
-    """Everything that a wire may be asked to hold with these two."""
+def conversing(wire: Wire, *, encrypted: bool = False) -> Callable[[bytes], None]:
+    """Everything that a wire may be asked to hold with these two. `encrypted`: the server has TLS."""
 
     def feed(data: bytes) -> None:
         options = data[0] if data else 0
@@ -100,6 +144,8 @@ def conversing(wire: Wire) -> Callable[[bytes], None]:
         exposed = bool(options & 0x40)
         for last in (_opened, _identified, _refused):
             parties = voices(data)
+            if encrypted and last is _opened:
+                parties[Party.SERVER] = EncryptedVoice(parties[Party.SERVER], not options & _OUTSIDE)
             hello = held(wire.hello(), parties)
             assert isinstance(hello, Hello | Cancel | Left)
             if isinstance(hello, Hello):
@@ -118,7 +164,7 @@ def _opened(wire: Wire, hello: Hello, parties: dict[Party, Voice], request: Requ
 def _tapped(tap: Tap, server: Voice) -> None:
     """It sees the server's words until it is done, and keeps none of them for ever."""
     kept = 0
-    while data := server.heard(CHUNK):
+    while data := server.next(CHUNK):
         tapped = tap(data)
         kept += len(data) - len(tapped.forward)
         if tapped.done or tapped.refuse:
@@ -140,6 +186,8 @@ def _nobody(_: object) -> None:
 
 postgresql = conversing(PostgresqlWire())
 postgresql_plain = conversing(PostgresqlWire(passes_tls=False))
+postgresql_encrypted = conversing(PostgresqlWire(_ENCRYPTION), encrypted=True)
+tcp_encrypted = conversing(TcpWire(_ENCRYPTION), encrypted=True)
 mysql = conversing(MysqlWire())
 mysql_plain = conversing(MysqlWire(passes_tls=False))
 

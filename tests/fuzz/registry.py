@@ -8,7 +8,7 @@ from __future__ import annotations
 from dbambassador.discovery import dns, hosts, resolv_conf
 from dbambassador.discovery.ask import ORDINARY
 from dbambassador.errors import InvalidConfiguration
-from dbambassador.forwarding import mysql_handshake, mysql_wire, postgresql_wire
+from dbambassador.forwarding import encrypted, mysql_handshake, mysql_wire, postgresql_wire, wire
 from dbambassador.health import handshakes, http_check, mysql_login, mysql_session, postgresql_login
 from dbambassador.observability import page, status
 from dbambassador.protocols import (
@@ -40,7 +40,7 @@ from dbambassador.reflection import (
 from dbambassador.reflection import resolv_conf as search_lists
 from dbambassador.settings import addresses, check, database, decoding, document, sharing
 from dbambassador.settings.schema import Protocol
-from dbambassador.transport import http
+from dbambassador.transport import http, tls
 from tests.fuzz import conversations, files, messages, peers
 from tests.fuzz.messages import (
     FROM_CLIENTS,
@@ -96,6 +96,26 @@ TARGETS: tuple[Target, ...] = (
         name="postgresql.wire-plain",
         feed=conversations.postgresql_plain,
         covers=(postgresql_wire, postgresql, postgresql_tap),
+        seeds=tuple(conversations.seeds(POSTGRESQL)),
+        words=POSTGRESQL_WORDS,
+        memory=1024 * KIB,
+        seconds=3.0,
+    ),
+    Target(
+        name="postgresql.wire-encrypted",
+        short=100,
+        feed=conversations.postgresql_encrypted,
+        covers=(postgresql_wire, encrypted, tls),
+        seeds=tuple(conversations.seeds(POSTGRESQL)),
+        words=POSTGRESQL_WORDS,
+        memory=1024 * KIB,
+        seconds=3.0,
+    ),
+    Target(
+        name="tcp.wire-encrypted",
+        short=100,
+        feed=conversations.tcp_encrypted,
+        covers=(wire, encrypted, tls),
         seeds=tuple(conversations.seeds(POSTGRESQL)),
         words=POSTGRESQL_WORDS,
         memory=1024 * KIB,

@@ -28,10 +28,11 @@ ERRORS = {
 }
 LONG_KEYS = ("postgresql-18-protocol-3.2", "postgresql-18-newer-minor")
 """Sessions of protocol 3.2."""
+PLUGINS = {"mariadb": "mysql_native_password", "mysql": "caching_sha2_password"}
 MYSQL_ERRORS = {"too-many-connections": 1040, "blocked-host": 1129}
 
 postgresql = pytest.mark.parametrize("capture", captures("postgresql-*"), ids=lambda capture: capture.name)
-mariadb = pytest.mark.parametrize("capture", captures("mariadb-*"), ids=lambda capture: capture.name)
+mysqls = pytest.mark.parametrize("capture", captures("m*"), ids=lambda capture: capture.name)
 
 
 def scene(capture: Capture) -> str:
@@ -74,7 +75,7 @@ def tapped(data: bytes) -> Passage:
     return StartupTap(hold_back=True).feed(data)
 
 
-@mariadb
+@mysqls
 def test_a_server_s_first_packet_is_a_greeting_or_its_error(capture: Capture) -> None:
     side, first = capture.words[0]
     assert side is Side.SERVER
@@ -86,14 +87,15 @@ def test_a_server_s_first_packet_is_a_greeting_or_its_error(capture: Capture) ->
         assert greeting.code == code
     else:
         assert isinstance(greeting, mysql.Greeting)
-        assert greeting.plugin == "mysql_native_password"
-        assert greeting.tls is scene(capture).startswith("tls")
+        assert greeting.plugin == PLUGINS[capture.name.split("-")[0]]
+        assert greeting.tls is (capture.name.startswith("mysql") or scene(capture).startswith("tls"))
 
 
 def test_there_are_captures_of_every_server() -> None:
     servers = {"-".join(capture.name.split("-")[:2]) for capture in captures("postgresql-*")}
     assert servers >= {"postgresql-15", "postgresql-16", "postgresql-18"}
     assert len(captures("mariadb-*")) >= 10
+    assert len(captures("mysql-*")) >= 5
 
 
 @given(st.lists(st.tuples(st.sampled_from(Side), st.binary(max_size=300))))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-import pymysql
 import trustme
 
 from dbambassador.demo.processes import unprivileged
 from tests.protocols.captures import Words
+from tests.protocols.captures.mysql_clients import client, session
 from tests.protocols.captures.recording import PATIENCE, Recorder, recording
 from tests.testbed.mariadb import PASSWORD, USER, MariaDB
 
@@ -46,31 +44,31 @@ def scenes(directory: Path) -> Recorded:
 
 
 def _of_accounts(recorder: Recorder) -> Recorded:
-    yield "native-password", _session(recorder, USER, PASSWORD)
-    yield "no-password", _session(recorder, "nobody", "")
-    yield "wrong-password", _session(recorder, USER, "wrong")
-    yield "unknown-database", _session(recorder, USER, PASSWORD, "nowhere")
-    yield "ed25519-after-a-switch", _client(recorder, "modern", PASSWORD)
-    yield "ed25519-wrong-password", _client(recorder, "modern", "wrong")
-    yield "native-after-a-switch", _client(recorder, USER, PASSWORD, "--default-auth=client_ed25519")
-    yield "libmariadb", _client(recorder, USER, PASSWORD)
+    yield "native-password", session(recorder, USER, PASSWORD)
+    yield "no-password", session(recorder, "nobody", "")
+    yield "wrong-password", session(recorder, USER, "wrong")
+    yield "unknown-database", session(recorder, USER, PASSWORD, "nowhere")
+    yield "ed25519-after-a-switch", client(recorder, "modern", PASSWORD)
+    yield "ed25519-wrong-password", client(recorder, "modern", "wrong")
+    yield "native-after-a-switch", client(recorder, USER, PASSWORD, "--default-auth=client_ed25519")
+    yield "libmariadb", client(recorder, USER, PASSWORD)
 
 
 def _crowded(server: MariaDB, recorder: Recorder) -> Words:
     """The error in place of a greeting, once every place is taken, and the one for administrators too."""
     held = [server.connection() for _ in range(_PLACES + 1)]
     try:
-        return _session(recorder, USER, PASSWORD)
+        return session(recorder, USER, PASSWORD)
     finally:
-        for session in held:
-            session.close()
+        for connection in held:
+            connection.close()
 
 
 def _with_tls(directory: Path) -> Recorded:
     server = MariaDB.created(directory, "tls", settings=_tls(directory))
     with _running(server), recording(server.port) as recorder:
-        yield "tls", _client(recorder, USER, PASSWORD, "--ssl")
-        yield "tls-not-taken", _session(recorder, USER, PASSWORD)
+        yield "tls", client(recorder, USER, PASSWORD, "--ssl")
+        yield "tls-not-taken", session(recorder, USER, PASSWORD)
 
 
 def _of_strangers(directory: Path) -> Recorded:
@@ -85,40 +83,7 @@ def _of_strangers(directory: Path) -> Recorded:
             with socket.create_connection(("127.0.0.1", recorder.port), PATIENCE) as connection:
                 connection.recv(4096)
         recorder.taken()
-        yield "blocked-host", _session(recorder, USER, PASSWORD)
-
-
-def _session(recorder: Recorder, user: str, password: str, database: str | None = None) -> Words:
-    """By PyMySQL, without TLS."""
-    with suppress(pymysql.MySQLError):
-        pymysql.connect(
-            host="127.0.0.1",
-            port=recorder.port,
-            user=user,
-            password=password,
-            database=database,
-            autocommit=None,
-            ssl_disabled=True,
-            connect_timeout=10,
-        ).close()
-    return _the_one(recorder)
-
-
-def _client(recorder: Recorder, user: str, password: str, *options: str) -> Words:
-    """By the client of the package, which is libmariadb."""
-    program = shutil.which("mariadb")
-    if program is None:
-        raise SystemExit("mariadb is not installed: apt-get install mariadb-client")
-    address = ("--no-defaults", "-h127.0.0.1", f"-P{recorder.port}", f"-u{user}", f"-p{password}")
-    subprocess.run(
-        [program, *address, *options, "-e", "DO 1"], capture_output=True, timeout=PATIENCE, check=False
-    )
-    return _the_one(recorder)
-
-
-def _the_one(recorder: Recorder) -> Words:
-    (words,) = recorder.taken()
-    return words
+        yield "blocked-host", session(recorder, USER, PASSWORD)
 
 
 def _address() -> str | None:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from dbambassador.demo.installations import installations
 from dbambassador.demo.processes import temporary_directory
-from tests.protocols.captures import DIRECTORY, Words, mariadb, postgresql, written
+from tests.protocols.captures import DIRECTORY, Words, mariadb, mysql, postgresql, written
 from tests.testbed.requirements import find
+from tests.testbed.sid import ROOT
 
 
 def main() -> int:
@@ -28,6 +29,9 @@ def main() -> int:
     if find("mariadbd") is not None:
         with temporary_directory("dbambassador-capture-") as directory:
             _write(into, "mariadb", "MariaDB", mariadb.scenes(directory))
+    if (ROOT / "usr/sbin/mysqld").exists():
+        with temporary_directory("dbambassador-capture-") as directory:
+            _write(into, "mysql", "MySQL", mysql.scenes(directory))
     return 0
 
 
