@@ -45,8 +45,10 @@ MOST_TAPPED = MAX_STARTUP_REPLY + CHUNK
 
 _FOREVER = 0x80
 """The option by which a party says its last words again and again."""
-_OUTSIDE = 0x20
-"""The option by which an encrypted server forgets to encrypt."""
+_EXPOSED = 0x40
+"""The option by which the client came over a unix socket, and the server is elsewhere."""
+_OUTSIDE, _NEVER = 0x20, 0x10
+"""The options by which a server that said that it has TLS forgets it: after the handshake, or before."""
 _ROLES = tuple(TargetSessionAttrs)
 
 
@@ -86,15 +88,17 @@ class Voice:
 class EncryptedVoice(Voice):
     """A server that takes TLS, and says its words in it; or outside of it, once it has begun."""
 
-    def __init__(self, plain: Voice, inside: bool) -> None:
+    def __init__(self, plain: Voice, options: int) -> None:
         super().__init__(plain.words, plain.chunk, plain.forever)
-        self._inside = inside
+        self._never, self._inside = bool(options & _NEVER), not options & _OUTSIDE
         self._tls = Server(SERVER)
         self._waiting = b""
 
     def answers(self, say: bytes, limit: int) -> bytes:
         if say == ENCRYPTION_REQUEST:
             return b"S"
+        if self._never:
+            return self.next(limit)
         self._waiting += self._tls.hear(say)
         if not self._waiting and self._tls.done:
             words = self.next(limit)
@@ -141,11 +145,11 @@ def conversing(wire: Wire, *, encrypted: bool = False) -> Callable[[bytes], None
     def feed(data: bytes) -> None:
         options = data[0] if data else 0
         wanted = _ROLES[options % len(_ROLES)]
-        exposed = bool(options & 0x40)
+        exposed = bool(options & _EXPOSED)
         for last in (_opened, _identified, _refused):
             parties = voices(data)
             if encrypted and last is _opened:
-                parties[Party.SERVER] = EncryptedVoice(parties[Party.SERVER], not options & _OUTSIDE)
+                parties[Party.SERVER] = EncryptedVoice(parties[Party.SERVER], options)
             hello = held(wire.hello(), parties)
             assert isinstance(hello, Hello | Cancel | Left)
             if isinstance(hello, Hello):
@@ -193,8 +197,9 @@ mysql_plain = conversing(MysqlWire(passes_tls=False))
 
 
 def seeds(captures: tuple[Capture, ...]) -> Iterator[bytes]:
-    """Every capture, with each role wanted now and then, and some that never end."""
+    """Every capture, with each role wanted now and then, and each option."""
+    options = (_FOREVER, _OUTSIDE, _NEVER, _EXPOSED)
     for number, capture in enumerate(captures):
         yield played(capture, number % len(_ROLES))
         if number % 5 == 0:
-            yield played(capture, number % len(_ROLES) | _FOREVER)
+            yield played(capture, options[number // 5 % len(options)])

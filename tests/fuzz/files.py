@@ -32,6 +32,7 @@ from dbambassador.reflection import hosts as own_name
 from dbambassador.reflection import resolv_conf as search_lists
 from dbambassador.reflection.api_questions import Object, Question
 from dbambassador.reflection.findings import Findings
+from dbambassador.reflection.gather import gather
 from dbambassador.reflection.merging import merged
 from dbambassador.reflection.metadata_services import Conversation
 from dbambassador.reflection.reading import Reading
@@ -39,8 +40,9 @@ from dbambassador.settings import decoding
 from dbambassador.settings.decoding import File
 from dbambassador.values import Confidence, State
 from tests.observability.samples import running
+from tests.reflection.captures import CAPTURES
 from tests.reflection.captures.capture import CONTAINERD, DOCKER
-from tests.reflection.places import AUTHORITY, OTHER_AUTHORITY, POD
+from tests.reflection.places import AUTHORITY, COMPOSE, OTHER_AUTHORITY, POD, PODMAN
 from tests.reflection.tokens import token
 
 
@@ -188,6 +190,16 @@ def _told(conversation: Conversation, answers: list[str]) -> metadata_services.T
     raise AssertionError("it asks on and on")
 
 
+def variables(data: bytes) -> None:
+    """As execve(2) has them, where no file tells anything."""
+    pairs = [line.partition("=") for line in data.decode("utf-8", "surrogateescape").split("\0")]
+    environ = {name: value for name, equals, value in pairs if name and equals}
+    facts = gather(_NOWHERE, environ)
+    for fact in facts:
+        assert fact.value.isprintable()
+        assert fact.reason.isprintable()
+
+
 def a_mount(data: bytes) -> None:
     assert mounts.runtime(data) in ("", "docker", "containerd", mounts.CONTAINERS_STORAGE)
 
@@ -223,8 +235,9 @@ _SHIPPED = tuple(
     for folder in ("environments", "dbambassador/demo/environments")
     for path in sorted((_HERE / folder).glob("*.yaml"))
 )
+_SHIPPED += (Path(__file__).with_name("everything.yaml").read_bytes(),)
 ENVIRONMENTS = (*_SHIPPED, *(json.dumps(yaml.safe_load(shipped)).encode() for shipped in _SHIPPED))
-"""Those that we ship, as they are and as JSON, which is YAML too."""
+"""Those that we ship, and one with every key; as they are, and as JSON, which is YAML too."""
 
 
 def snapshot(data: bytes) -> None:
@@ -269,6 +282,12 @@ def _facts() -> bytes:
     return json.dumps(saved.dump(merged(Findings.joined((labelled, claimed))))).encode()
 
 
+_NOWHERE = Path("/nonexistent")
+VARIABLES = tuple(
+    b"\0".join(f"{name}={value}".encode() for name, value in place.environ.items())
+    for place in (POD, COMPOSE, PODMAN, *(capture.place for capture in CAPTURES.values()))
+    if place.environ
+)
 TOKEN = token().encode()
 LABELS = (
     _file("etc/podinfo/labels"),

@@ -11,13 +11,18 @@ from typing import cast
 import trio
 import trio.testing
 
+from dbambassador.events import Event
 from dbambassador.health.evidence import Blocked, Evidence
 from dbambassador.health.mysql_session import Credentials, Server, talk
+from dbambassador.observability.metrics import Metrics
+from dbambassador.observability.recent import Recent
+from dbambassador.observability.routes import Admin, Health, Sources
 from dbambassador.settings.schema import Database, HttpCheck, Login, Protocol
 from dbambassador.transport.http import Limits, fetch, serve
 from dbambassador.transport.http_messages import Failure, Request, Response
 from dbambassador.values import Address
 from tests.health.checking import database, probe
+from tests.observability.samples import running
 
 ENOUGH = 1.0
 """Seconds within which whatever asks a peer that says all it has to say, and leaves, has its answer."""
@@ -38,6 +43,9 @@ REQUESTS = (
     b"POST /reload HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nbody",
     b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4;ext=1\r\nbody\r\n0\r\n\r\n",
     b"HEAD / HTTP/1.0\r\n\r\n",
+    b"GET /status HTTP/1.1\r\nHost: [::1]:9091\r\n\r\n",
+    b"POST /quitquitquit HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://a.test\r\n\r\n",
+    b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n",
 )
 HTTP_WORDS = (
     b"\r\n",
@@ -96,10 +104,20 @@ async def _serve(data: bytes) -> None:
     assert not answers or answers.startswith(b"HTTP/1.1 ")
 
 
+def _crashed(event: Event) -> None:
+    raise AssertionError(f"a handler's own fault: {event}")
+
+
+_SOURCES = Sources(running, Metrics(), Recent(lambda: 0.0), lambda: None)
+_HEALTH, _ADMIN = Health(_SOURCES, _crashed), Admin(_SOURCES, _crashed)
+
+
 def _answered(request: Request) -> Response:
+    """By the two ports' own handlers."""
     assert len(request.body) <= LIMITS.body_bytes
     assert "?" not in request.path
-    return Response(200, b"yes")
+    health, admin = _HEALTH(request), _ADMIN(request)
+    return health if admin.status in (403, 404) else admin
 
 
 class _Listener:

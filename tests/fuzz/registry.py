@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dbambassador.discovery import dns, hosts, resolv_conf
 from dbambassador.discovery.ask import ORDINARY
-from dbambassador.errors import InvalidConfiguration
+from dbambassador.errors import InvalidConfiguration, UsageError
 from dbambassador.forwarding import encrypted, mysql_handshake, mysql_wire, postgresql_wire, wire
 from dbambassador.health import handshakes, http_check, mysql_login, mysql_session, postgresql_login
-from dbambassador.observability import page, status
+from dbambassador.observability import page, routes, status
 from dbambassador.protocols import (
     mysql,
     mysql_authentication,
@@ -27,6 +27,7 @@ from dbambassador.reflection import (
     downward,
     explicit,
     go_quoting,
+    hosted,
     issuers,
     kubernetes_api,
     metadata_services,
@@ -39,6 +40,7 @@ from dbambassador.reflection import (
 )
 from dbambassador.reflection import resolv_conf as search_lists
 from dbambassador.settings import addresses, check, database, decoding, document, sharing
+from dbambassador.settings import tls as settings_tls
 from dbambassador.settings.schema import Protocol
 from dbambassador.transport import http, tls
 from tests.fuzz import conversations, files, messages, peers
@@ -216,7 +218,7 @@ TARGETS: tuple[Target, ...] = (
         name="http.request",
         short=40,
         feed=peers.http_request,
-        covers=(http,),
+        covers=(http, routes),
         seeds=peers.REQUESTS,
         words=peers.HTTP_WORDS,
         memory=2048 * KIB,
@@ -323,6 +325,16 @@ TARGETS: tuple[Target, ...] = (
         memory_per_byte=800,
     ),
     Target(
+        name="reflection.variables",
+        short=60,
+        feed=files.variables,
+        covers=(downward, explicit, hosted, otel),
+        seeds=files.VARIABLES,
+        raises=(UsageError,),
+        memory=2048 * KIB,
+        memory_per_byte=160,
+    ),
+    Target(
         name="reflection.facts-file",
         feed=files.stated,
         covers=(explicit,),
@@ -375,7 +387,7 @@ TARGETS: tuple[Target, ...] = (
     Target(
         name="settings",
         feed=files.environment,
-        covers=(decoding, document, database, addresses, check, sharing),
+        covers=(decoding, document, database, addresses, check, sharing, settings_tls),
         seeds=files.ENVIRONMENTS,
         documents=True,
         words=files.YAML_WORDS,
