@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,52 @@ def _is_up(status: dict[str, Any]) -> bool:
 
 def _name(nameserver: Knot, server: MariaDB) -> None:
     nameserver.replace("_mysql._tcp.catalog", "SRV", f"0 0 {server.port} localhost-v4")
+
+
+def test_who_knows_a_number_to_kill_has_lost_its_session_before_there_is_a_stranger(
+    ambassador: StartAmbassador, mariadb_directory: Path, nameserver: Knot, tmp_path: Path
+) -> None:
+    """KILL QUERY takes the number that a server gave a session, and no secret. On another server that number
+    is somebody else's: so nobody gets a session there while one is left here."""
+    servers = [MariaDB.created(mariadb_directory, name) for name in ("numbering", "numbering-too")]
+    old, new = servers
+    try:
+        for server in servers:
+            server.start()
+        _name(nameserver, old)
+        database = mysql_database("srv:_mysql._tcp.catalog.db.test", hold="10s")
+        ambassador(
+            *("--environments", environments(tmp_path, catalog=database), *CHOSEN),
+            *("--nameserver", str(nameserver.address)),
+        )
+        for _ in range(3):
+            before = [_connected_to(old, port_of(database)) for _ in range(20)]
+            _name(nameserver, new)
+            with _connected_to(new, port_of(database)):
+                assert all(map(_has_ended, before))
+            for connection in before:
+                connection.close()
+            old, new = new, old
+    finally:
+        for server in servers:
+            server.stop()
+
+
+def _connected_to(server: MariaDB, port: int) -> pymysql.Connection[Any]:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with suppress(pymysql.MySQLError):  # cut with the other server's sessions
+            connection = connect(port)
+            if asked(connection, "SELECT @@port") == server.port:
+                return connection
+            connection.close()
+    raise AssertionError(f"no session with {server.name}")
+
+
+def _has_ended(connection: pymysql.Connection[Any]) -> bool:
+    try:
+        return not connection._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)  # type: ignore[attr-defined]
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
