@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -30,16 +30,23 @@ class Held(Generic[T]):
     """A conversation held by trio. `said` is how far it came, at any time: if it is cut short, it can be gone
     on with."""
 
-    def __init__(self, said: Pending[T] | Done[T], streams: Mapping[Party, trio.SocketStream]) -> None:
-        """A party without a stream is gone."""
+    def __init__(
+        self,
+        said: Pending[T] | Done[T],
+        streams: Mapping[Party, trio.SocketStream],
+        turn: Callable[[Party], None] = lambda _: None,
+    ) -> None:
+        """A party without a stream is gone. `turn`: told whose turn it is, each time."""
         self.said = said
         self._streams = streams
+        self._turn = turn
         self._patience: dict[Party, _Patience] = {}
 
     async def finish(self) -> T:
         """Holds it to its end, however it is: nothing of the network raises."""
         while isinstance(self.said, Pending):
             ask = self.said.ask
+            self._turn(ask.party)
             patience = self._patience_with(ask)
             heard = silence(ask.party, patience.seconds)
             with trio.move_on_at(patience.ends):

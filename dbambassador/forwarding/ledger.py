@@ -25,7 +25,9 @@ class Stage(Enum):
     """For the sessions of a former choice to end."""
     DIALLING = "dialling"
     OPENING = "opening"
-    """Connected; the server has said nothing yet."""
+    """Connected, and it is the server's turn to say something."""
+    ASKING = "asking"
+    """It is the client's turn: the server wants to know something before it opens the session."""
     RELAYING = "relaying"
 
 

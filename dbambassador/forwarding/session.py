@@ -29,6 +29,7 @@ MAX_FAILURES = 5
 """Failed attempts after which a client is told. A failover takes one or two; more are a server that passes
 its checks and still drops sessions, which another attempt would not cure. Attempts at a target on trial are
 not counted: they are bounded by the hold."""
+_STAGES = {Party.SERVER: Stage.OPENING, Party.CLIENT: Stage.ASKING}
 LEFT_IN_OPENING = Left("closed the connection before the server answered")
 
 
@@ -251,7 +252,7 @@ class Session:
             )
             opening = begin(wire.open(hello, request))
         streams = {Party.CLIENT: self._client, Party.SERVER: trio.SocketStream(server)}
-        held = Held(opening, streams)
+        held = Held(opening, streams, lambda party: lease.enter(_STAGES[party]))
         try:
             opened = await held.finish()
         except trio.Cancelled:

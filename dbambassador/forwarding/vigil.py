@@ -51,8 +51,8 @@ class Watch:
     heard: int = 0
     waits_since: float | None = None
     """Since when it waits for an answer; None: it does not, or its wait was told of."""
-    opening_seen: bool = False
-    """Its wait for the server's first word is noted."""
+    opening_since: float = 0.0
+    """Since when it waited for the server when its opening was last looked at."""
     looked_at: int = -1
     """What it had sent when its kernel was last asked; at first, it was not."""
     acknowledged: int = 0
@@ -122,7 +122,7 @@ class Vigil:
         self._idleness.forget_ended(len(self._ledger), self._ledger.__contains__)
 
     def _opens(self, lease: Lease, watch: Watch, now: float) -> bool:
-        """Looks at a session that is being opened; true if it waits for the server's first word."""
+        """Looks at a session that is being opened; true if it waits for a word of the server's."""
         if lease.client is not None and has_left(lease.client.socket):
             lease.cut(LEFT)
         elif lease.stage is Stage.DIALLING and now >= lease.stage_since + SLOW_DIAL:
@@ -130,9 +130,11 @@ class Vigil:
             if self._judge.answered_since(lease.address, lease.stage_since):
                 lease.cut()  # it answers others: the session's next attempt begins at once
         elif lease.stage is Stage.OPENING:
-            if not watch.opening_seen:
-                watch.opening_seen, watch.waits_since = True, lease.stage_since
+            if watch.opening_since != lease.stage_since:
+                watch.opening_since = watch.waits_since = lease.stage_since
             return True
+        else:
+            watch.waits_since = None
         return False
 
     def _waits(self, lease: Lease, watch: Watch, now: float) -> bool:

@@ -223,6 +223,24 @@ async def test_a_slow_dial_and_a_slow_opening_are_told_of(scene: Scene) -> None:
         assert scene.seen == [(B, Signal.HESITATED), (A, Signal.STALLED)]
 
 
+async def test_a_slow_client_is_no_slow_server(scene: Scene) -> None:
+    def turn(stage: Stage) -> None:
+        lease.enter(stage)
+        lease.stage_since = scene.now
+
+    with session(scene, A, Stage.OPENING) as lease:
+        scene.pass_by(0.25)
+        turn(Stage.ASKING)
+        for _ in range(8):
+            scene.pass_by(0.25)
+        assert scene.seen == []
+        turn(Stage.OPENING)
+        scene.pass_by(SLOW_ANSWER - 0.01)
+        assert scene.seen == []
+        scene.pass_by(0.02)
+        assert scene.seen == [(A, Signal.HESITATED)]
+
+
 async def test_a_session_without_an_answer_is_told_of_once_unless_its_server_speaks_to_others(
     scene: Scene,
 ) -> None:
