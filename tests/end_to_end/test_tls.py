@@ -105,14 +105,14 @@ def encrypted_postgresql(
 
 @pytest.fixture(scope="module")
 def orders(postgresql_tls_ground: Ground, certificates: Certificates) -> Iterator[EncryptedPostgreSQL]:
-    with encrypted_postgresql(postgresql_tls_ground, "orders", certificates.server()) as server:
+    with encrypted_postgresql(postgresql_tls_ground, "encrypted-orders", certificates.server()) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def catalog(mariadb_directory: Path, certificates: Certificates) -> Iterator[tuple[MariaDB, Shown]]:
     shown = Shown(mariadb_directory / "catalog.tls", certificates.server())
-    server = MariaDB.created(mariadb_directory, "catalog", settings=mariadb.tls(shown.files))
+    server = MariaDB.created(mariadb_directory, "encrypted-catalog", settings=mariadb.tls(shown.files))
     try:
         yield server.start(), shown
     finally:
@@ -206,7 +206,7 @@ def test_another_address_takes_over_from_one_that_cannot_be_trusted(
     certificates: Certificates,
     tmp_path: Path,
 ) -> None:
-    with encrypted_postgresql(postgresql_tls_ground, "expired", certificates.expired()) as expired:
+    with encrypted_postgresql(postgresql_tls_ground, "untrusted-orders", certificates.expired()) as expired:
         first, second = expired.server.port, orders.server.port
         database = postgresql_pool(first, second, **verified(certificates, target_session_attrs="primary"))
         running = ambassador("--environments", environments(tmp_path, orders=database), *CHOSEN)

@@ -24,6 +24,7 @@ from tests.health.checking import PASSWORD, Talk, database, greeting, probe, stu
 from tests.testbed import mariadb, postgresql
 from tests.testbed.certificates import Certificate, Certificates
 from tests.testbed.mariadb import MariaDB
+from tests.testbed.mysql import MySQL
 from tests.testbed.postgresql import access, add_user
 from tests.transport import tls_peer
 
@@ -65,6 +66,7 @@ def postgresql_showing(
     """A server with this certificate; None: without TLS."""
     settings = postgresql.tls(certificate, clients=clients) if certificate is not None else {}
     lines = lines or ("host all all all scram-sha-256",)
+    name = f"checked-{name}"
     server = PostgreSQL.created(ground, name, settings={**settings, **access(ground, name, *lines)})
     try:
         yield server.start()
@@ -77,7 +79,7 @@ def mariadb_showing(
     directory: Path, name: str, certificate: Certificate | None, *, clients: Path | None = None
 ) -> Iterator[MariaDB]:
     settings = mariadb.tls(certificate, clients=clients) if certificate is not None else {}
-    server = MariaDB.created(directory, name, settings=settings)
+    server = MariaDB.created(directory, f"checked-{name}", settings=settings)
     try:
         yield server.start()
     finally:
@@ -233,6 +235,11 @@ async def test_an_own_certificate_is_shown(
             evidence = await checked(protocol, port, with_ours, login=login)
             assert (evidence.signal, evidence.role, evidence.denied) == (Signal.ANSWERED, Role.PRIMARY, False)
             assert (await checked(protocol, port, full(certificates), login=login)).denied
+        ours.key.chmod(0o644)
+        assert (await checked(Protocol.POSTGRESQL, server.port, with_ours)).signal is Signal.ANSWERED
+        evidence = await checked(Protocol.POSTGRESQL, server.port, with_ours, login=login)
+        assert (evidence.signal, evidence.denied) == (Signal.ANSWERED, True)
+        assert "has group or world access" in evidence.detail
 
 
 @pytest.mark.parametrize("with_login", [False, True])
@@ -318,6 +325,29 @@ async def _plain(stream: trio.SocketStream) -> None:
     await stream.receive_some(4096)
     await stream.send_all(b"SSH-2.0-OpenSSH_9.2p1\r\n")
     await stream.receive_some(4096)
+
+
+async def test_a_mysql_server_that_forgot_the_password_hears_it_once_it_is_verified(
+    mysql_directory: Path, certificates: Certificates, tmp_path: Path
+) -> None:
+    """caching_sha2_password asks for the password itself after each start."""
+    login = Login("probe", written(tmp_path / "password"))
+    server = MySQL.created(mysql_directory, "forgetful", settings=mariadb.tls(certificates.server()))
+    try:
+        server.start()
+        server.query(f"CREATE USER probe IDENTIFIED BY '{PASSWORD}'")
+        left_out = await probe(database(Protocol.MYSQL, login=login), Address("127.0.0.1", server.port))
+        assert left_out is not None
+        assert (left_out.signal, left_out.denied) == (Signal.ANSWERED, True)
+        assert "no password for the plugin caching_sha2_password" in left_out.detail
+        evidence = await checked(Protocol.MYSQL, server.port, full(certificates), login=login)
+        assert (evidence.role, evidence.denied) == (Role.PRIMARY, False)
+        # Now it remembers the hash, and that tells no secret.
+        left_out = await probe(database(Protocol.MYSQL, login=login), Address("127.0.0.1", server.port))
+        assert left_out is not None
+        assert (left_out.role, left_out.denied) == (Role.PRIMARY, False)
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize("plugin", ["mysql_clear_password", "caching_sha2_password"])

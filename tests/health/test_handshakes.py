@@ -12,14 +12,14 @@ from dbambassador.health.evidence import Blocked, Evidence, Role, Signal
 from dbambassador.settings.schema import Database, Login, Protocol
 from dbambassador.values import Address
 from tests.health.checking import database, greeting, probe, stub, written
-from tests.health.counting import LIMIT, CountingServer, counting
+from tests.health.counting import LIMIT, Counting, CountingMariaDB, counting
 from tests.testbed.freezing import freeze, thaw
 from tests.testbed.netns import Host
 
 
 @pytest.fixture
-def hosts(mariadb_directory: Path) -> Iterator[tuple[CountingServer, Host]]:
-    with counting(mariadb_directory, "counting-strangers") as made:
+def hosts(mariadb_directory: Path) -> Iterator[tuple[Counting, Host]]:
+    with counting(CountingMariaDB, mariadb_directory, "counting-strangers") as made:
         yield made
 
 
@@ -31,7 +31,7 @@ async def _again_and_again(times: int, asked: Database, address: Address, patien
     return evidence
 
 
-def test_no_check_is_an_aborted_handshake(hosts: tuple[CountingServer, Host], tmp_path: Path) -> None:
+def test_no_check_is_an_aborted_handshake(hosts: tuple[Counting, Host], tmp_path: Path) -> None:
     server, app = hosts
     right = Login("probe", written(tmp_path / "right"))
     wrong = Login("probe", written(tmp_path / "wrong", "wrong"))

@@ -26,7 +26,7 @@ from dbambassador.transport.tls_files import Encryption
 from dbambassador.transport.tls_stream import begin_tls
 from dbambassador.values import Address
 from tests.health.checking import database, written
-from tests.health.counting import LIMIT, CountingServer, counting
+from tests.health.counting import LIMIT, Counting, CountingMariaDB, CountingMySQL, counting
 from tests.testbed.certificates import Certificate, Certificates
 from tests.testbed.mariadb import tls as showing
 from tests.testbed.netns import Host
@@ -38,7 +38,7 @@ CHECKS = 20
 class Checks:
     """The checks of one ambassador on its host."""
 
-    def __init__(self, server: CountingServer, app: Host, tls: Tls, login: Login | None) -> None:
+    def __init__(self, server: Counting, app: Host, tls: Tls, login: Login | None) -> None:
         self._server, self._app = server, app
         self.encryption = Encryption(tls)
         self._prober = Prober(database(Protocol.MYSQL, login=login, tls=tls), self.encryption)
@@ -62,12 +62,17 @@ def login(request: pytest.FixtureRequest, tmp_path: Path) -> Login | None:
     return Login("probe", written(tmp_path / "password")) if request.param else None
 
 
+@pytest.mark.parametrize("kind", [CountingMariaDB, CountingMySQL])
 def test_a_bad_certificate_is_refused_once_and_its_successor_found(
-    mariadb_directory: Path, certificates: Certificates, tmp_path: Path, login: Login | None
+    request: pytest.FixtureRequest, certificates: Certificates, kind: type[Counting], login: Login | None
 ) -> None:
-    shown = _copied(certificates.expired(), mariadb_directory / f"expired-{login is not None}")
+    directory: Path = request.getfixturevalue(f"{kind.product.lower()}_directory")
+    name = f"expired-{login is not None}"
+    shown = _copied(certificates.expired(), directory / f"{name}.tls")
     full = Tls(mode=SslMode.VERIFY_FULL, rootcert=str(certificates.authority))
-    with counting(mariadb_directory, f"expired-{login is not None}.d", showing(shown)) as (server, app):
+    # MySQL reads no certificate anew that its own authority has not signed.
+    settings = showing(shown, clients=certificates.authority)
+    with counting(kind, directory, name, settings) as (server, app):
         checks = Checks(server, app, full, login)
         evidence = checks.check(CHECKS)
         assert (evidence.signal, evidence.detail) == (
@@ -76,7 +81,7 @@ def test_a_bad_certificate_is_refused_once_and_its_successor_found(
         )
         assert server.counted() == 1
         _copied(certificates.server(), shown.chain.parent)
-        server.query("FLUSH SSL")
+        server.query(server.reload_tls)
         evidence = checks.check(2)
         assert evidence.signal is Signal.ANSWERED
         assert evidence.role is (Role.PRIMARY if login else Role.UNKNOWN)
@@ -101,7 +106,7 @@ def test_a_tls_that_does_not_come_about_is_tried_once(
 ) -> None:
     settings = {**showing(certificates.server()), "tls-version": "TLSv1.2"}
     full = Tls(mode=SslMode.VERIFY_FULL, rootcert=str(certificates.authority))
-    with counting(mariadb_directory, f"old-{login is not None}", settings) as (server, app):
+    with counting(CountingMariaDB, mariadb_directory, f"old-{login is not None}", settings) as (server, app):
         checks = Checks(server, app, full, login)
         checks.encryption.context.minimum_version = ssl.TLSVersion.TLSv1_3
         evidence = checks.check(CHECKS)
@@ -116,7 +121,7 @@ def test_a_server_without_tls_counts_nothing(
     mariadb_directory: Path, certificates: Certificates, login: Login | None
 ) -> None:
     full = Tls(mode=SslMode.VERIFY_FULL, rootcert=str(certificates.authority))
-    with counting(mariadb_directory, f"without-{login is not None}") as (server, app):
+    with counting(CountingMariaDB, mariadb_directory, f"without-{login is not None}") as (server, app):
         assert Checks(server, app, full, login).check(CHECKS).signal is Signal.FAILED
         assert server.counted() == 0
 
