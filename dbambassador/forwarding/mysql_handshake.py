@@ -15,7 +15,7 @@ from dbambassador.forwarding.conversation import Ask, Conversation, Party
 from dbambassador.forwarding.encrypted import handshake, secured
 from dbambassador.forwarding.wire import Denied, Hello, Left, NotOpened, Opened, Opening, Seen
 from dbambassador.health.evidence import Signal
-from dbambassador.health.handshakes import PROBE_USER
+from dbambassador.health.peer import PROBE_USER
 from dbambassador.protocols import mysql, mysql_response
 from dbambassador.protocols import mysql_authentication as authentication
 from dbambassador.protocols.malformed import Malformed

@@ -29,8 +29,6 @@ from dbambassador.transport.tls import TlsFailed
 from dbambassador.transport.tls_stream import TlsStream, begin_postgresql_tls, begin_tls
 from dbambassador.values import Address
 
-__all__ = ["PROBE_USER", "converse", "of_unanswered_dial", "shake_hands", "shake_hands_instead"]
-
 CONNECT_TIMEOUT = 1.4
 """Seconds for the connect alone: the first SYN and its repetition, which Linux sends after 1 s (RFC 6298,
 2.1), on a path of 200 ms. A busy server's kernel answers these at once; where none does, the host or the way

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from dbambassador.health.handshakes import PROBE_USER
+from dbambassador.health.peer import PROBE_USER
 from dbambassador.protocols import mysql
 from dbambassador.protocols.mysql_authentication import CACHING_SHA2, CLEAR, ED25519, NATIVE, SHA256
 from dbambassador.protocols.mysql_response import read_response, wants_tls

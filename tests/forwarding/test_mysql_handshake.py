@@ -17,8 +17,8 @@ from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.vigil import Vigil
 from dbambassador.forwarding.wire import Hello, Request
 from dbambassador.health.evidence import Signal
-from dbambassador.health.handshakes import PROBE_USER
 from dbambassador.health.judge import Judge
+from dbambassador.health.peer import PROBE_USER
 from dbambassador.protocols import mysql
 from dbambassador.protocols.mysql_authentication import NATIVE
 from dbambassador.settings.schema import TargetSessionAttrs

@@ -17,7 +17,7 @@ from dbambassador.forwarding.mysql_handshake import ANSWER_WITHIN
 from dbambassador.forwarding.mysql_wire import MysqlWire
 from dbambassador.forwarding.wire import Denied, Hello, Left, NotOpened, Opened, Request, Seen
 from dbambassador.health.evidence import Signal
-from dbambassador.health.handshakes import PROBE_USER
+from dbambassador.health.peer import PROBE_USER
 from dbambassador.protocols import mysql
 from dbambassador.protocols.mysql_authentication import (
     CACHING_SHA2,
