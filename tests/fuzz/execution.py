@@ -51,20 +51,18 @@ class Watch:
     def run(self, target: Target, data: bytes, *, slowed: float = 1.0) -> Finding | None:
         """Feeds one input. None: all is as promised. `slowed`: by what watches it, so many times."""
         self._over = False
-        signal.setitimer(signal.ITIMER_VIRTUAL, target.seconds * slowed)
         try:
-            target.feed(data)
-        except target.raises:
-            pass
+            signal.setitimer(signal.ITIMER_VIRTUAL, target.seconds * slowed)
+            try:
+                target.feed(data)
+            except target.raises:
+                pass
+            finally:
+                signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         except (Exception, Hang) as error:
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-            if not self._over:
-                return Finding(
-                    target.name, type(error).__name__, "".join(traceback.format_exception(error)), data
-                )
-        finally:
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        if self._over:
+            kind = "hang" if self._over else type(error).__name__
+            return Finding(target.name, kind, "".join(traceback.format_exception(error)), data)
+        if self._over:  # the parser has swallowed even that
             return Finding(target.name, "hang", f"more than {target.seconds:g} s of CPU time", data)
         return None
 

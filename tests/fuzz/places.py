@@ -1,22 +1,17 @@
-"""Targets: the files and variables of the place where we are, answers of its services, and our own files."""
+"""Targets: the files and variables of the place where we are, and the answers of its services."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import yaml
-
 from dbambassador.discovery import hosts, resolv_conf
-from dbambassador.observability import page, status
-from dbambassador.printable import printable
 from dbambassador.reflection import (
     api_answers,
     certificates,
     distributions,
     dmi,
     downward,
-    explicit,
     go_quoting,
     issuers,
     kubernetes_api,
@@ -24,7 +19,6 @@ from dbambassador.reflection import (
     mounts,
     otel,
     provider_id,
-    saved,
     service_account,
     token_claims,
 )
@@ -36,13 +30,10 @@ from dbambassador.reflection.gather import gather
 from dbambassador.reflection.merging import merged
 from dbambassador.reflection.metadata_services import Conversation
 from dbambassador.reflection.reading import Reading
-from dbambassador.settings import decoding
-from dbambassador.settings.decoding import File
 from dbambassador.values import Confidence, State
-from tests.observability.samples import running
 from tests.reflection.captures import CAPTURES
 from tests.reflection.captures.capture import CONTAINERD, DOCKER
-from tests.reflection.places import AUTHORITY, COMPOSE, OTHER_AUTHORITY, POD, PODMAN
+from tests.reflection.places import COMPOSE, POD, PODMAN
 from tests.reflection.tokens import token
 
 
@@ -133,7 +124,6 @@ _API_QUESTION = Question(
         (Object.CLUSTER, "kube-system", Confidence.STRONG),
     ),
 )
-
 _API_ANSWER = {
     "node": {
         "outcome": "ok",
@@ -204,82 +194,13 @@ def a_mount(data: bytes) -> None:
     assert mounts.runtime(data) in ("", "docker", "containerd", mounts.CONTAINERS_STORAGE)
 
 
-def stated(data: bytes) -> None:
-    shown(explicit.findings(explicit.parse(data, "facts.yaml")))
-
-
 def authorities(data: bytes) -> None:
     assert all(len(found) == 64 for found in certificates.fingerprints(data))
-
-
-def saved_facts(data: bytes) -> None:
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
-        return
-    facts = saved.load(document, "facts.json")
-    assert saved.load(json.loads(json.dumps(saved.dump(facts))), "again.json") == facts
-
-
-def environment(data: bytes) -> None:
-    profiles, problems = decoding.decode(_DEFAULTS, [File("a.yaml", "a", data)])
-    assert profiles or problems
-    for problem in problems:
-        assert str(problem) == printable(str(problem))
-
-
-_HERE = Path(__file__).parents[2]
-_DEFAULTS = File("_defaults.yaml", "_defaults", (_HERE / "environments/_defaults.yaml").read_bytes())
-_SHIPPED = tuple(
-    path.read_bytes()
-    for folder in ("environments", "dbambassador/demo/environments")
-    for path in sorted((_HERE / folder).glob("*.yaml"))
-)
-_SHIPPED += (Path(__file__).with_name("everything.yaml").read_bytes(),)
-ENVIRONMENTS = (*_SHIPPED, *(json.dumps(yaml.safe_load(shipped)).encode() for shipped in _SHIPPED))
-"""Those that we ship, and one with every key; as they are, and as JSON, which is YAML too."""
-
-
-def snapshot(data: bytes) -> None:
-    """What answers on the admin port may be anybody."""
-    document = json.loads(data)
-    status.render(document)
-    page.render(document)
-
-
-YAML_WORDS = (
-    b"databases:\n",
-    b"  orders:\n",
-    b"    endpoint: ",
-    b"match: {matchFacts: {",
-    b"matchExpressions:\n",
-    b"- {key: a, operator: In, values: [b]}\n",
-    b"${cloud.region}",
-    b"listen: [localhost:5432]\n",
-    b"&a ",
-    b"*a",
-    b"<<: ",
-    b"!!python/object ",
-    b"--- \n",
-    b"- - - - ",
-    b"{{{{",
-    b"? ",
-    b"|\n",
-    b"\xef\xbb\xbf",
-    b"\xff\xfe",
-)
-JSON_WORDS = (b"null", b"1e999", b"-0", b"NaN", b'"\\ud800"', b"[[[[", b'{"a":', b"true", b"9" * 30)
 
 
 def _file(path: str) -> bytes:
     content = POD.files[path]
     return content if isinstance(content, bytes) else content.encode()
-
-
-def _facts() -> bytes:
-    labelled = downward.whole_map(downward.LABELS, reading(LABELS[0]), Confidence.STRONG)
-    claimed = token_claims.read(reading(TOKEN), None)
-    return json.dumps(saved.dump(merged(Findings.joined((labelled, claimed))))).encode()
 
 
 _NOWHERE = Path("/nonexistent")
@@ -295,7 +216,9 @@ LABELS = (
     b'a="\\u001b[31m\\x00\\U0001f600\\t"\nb=""\n',
 )
 QUOTED = tuple(line.partition(b"=")[2] for file in LABELS for line in file.splitlines())
-CERTIFICATES = (AUTHORITY.cert_pem.bytes(), AUTHORITY.cert_pem.bytes() + OTHER_AUTHORITY.cert_pem.bytes())
+_ROOT = Path(__file__).parents[2] / "dbambassador/demo/captures/production/root"
+_CERTIFICATE = (_ROOT / "var/run/secrets/kubernetes.io/serviceaccount/ca.crt").read_bytes()
+CERTIFICATES = (_CERTIFICATE, _CERTIFICATE * 2)
 MOUNTS = tuple(text.encode() for files in (CONTAINERD, DOCKER) for text in files.values())
 HOSTS = (_file("etc/hosts"), b"fd00::7 a.test b.test # note\n127.0.0.1\tlocalhost.\n")
 RESOLV_CONF = (
@@ -315,7 +238,6 @@ TEXTS = (
     b"v1.31.2-eks-7f9249a",
     b"service.name=orders,k8s.namespace.name=shop%20a",
 )
-FACTS_FILE = (b"k8s.namespace.name: shop\ncloud.region: eu-west-1\n", b'{"cloud.region": "eu-west-1"}')
 METADATA = (
     b"token\neu-west-1\neu-west-1a\n02:00:00:00:00:01\n123456789012",
     b"projects/1/zones/europe-west1-b\nshop",
@@ -337,7 +259,3 @@ API_OBJECT = json.dumps(
         "gitVersion": "v1.31.2-eks-7f9249a",
     }
 ).encode()
-SNAPSHOT = json.dumps({**running(), "recent": [{"seconds_ago": 1.5, "text": "opened"}]}).encode()
-FACTS = _facts()
-RENDERING = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)
-"""What `dbambassador status` takes for "no ambassador of this version"."""
