@@ -321,3 +321,18 @@ def test_each_address_is_checked_as_its_database_is_set(
     assert [f"127.0.0.1:{postgresql.port}", "answered", "primary", "127.0.0.1"] in [row[:4] for row in rows]
     assert [f"127.0.0.1:{refusing}", "failed", "unknown", "127.0.0.1", "connection", "refused"] in rows
     assert [f"127.0.0.1:{postgresql.port}", "answered"] in [row[:2] for row in rows]
+
+
+def test_without_its_certificates_a_database_is_resolved_and_not_checked(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    database = postgresql_pool(5432, sslmode="verify-full", sslrootcert="/none.pem")
+    flags = ["--environments", str(environments(tmp_path, orders=database)), *CHOSEN]
+    assert main(["resolve", *flags, "--json"]) == ExitCode.DONE
+    report = json.loads(capsys.readouterr().out)
+    jsonschema.validate(report, SCHEMA)
+    ((address,),) = (each["addresses"] for each in report["databases"])
+    assert (address["state"], address["why"]) == (
+        "unchecked",
+        "database orders: sslrootcert /none.pem: no such file or directory",
+    )

@@ -137,6 +137,7 @@ async def test_a_bad_certificate_fails_in_plain_words(
                 evidence = await checked(protocol, port, full(certificates), login=credentials)
                 assert (evidence.signal, evidence.role) == (Signal.FAILED, Role.UNKNOWN)
                 assert evidence.detail == f"no TLS with the server: {words}"
+        until(lambda: "could not accept SSL connection: " in one.log.read_text(), "PostgreSQL tells as well")
 
 
 async def test_verify_ca_asks_for_no_name_and_require_for_nothing(
