@@ -8,9 +8,11 @@ import struct
 import time
 from collections.abc import Callable
 
+from dbambassador.protocols.mysql import handshake_response
 from dbambassador.protocols.postgresql import startup_message
 
 _STARTUP = startup_message({"user": "shop"})
+_RESPONSE = handshake_response("shop", "mysql_native_password")
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -28,6 +30,8 @@ def _postgresql(connection: socket.socket) -> None:
 
 def _mysql(connection: socket.socket) -> None:
     assert connection.recv(4096)
+    connection.sendall(_RESPONSE)
+    assert connection.recv(4096)[4:5] == b"\0"
 
 
 CONVERSATIONS: dict[str, Callable[[socket.socket], None]] = {

@@ -12,7 +12,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dbambassador.protocols.mysql import packet
+from dbambassador.protocols.mysql import (
+    CLIENT_PLUGIN_AUTH,
+    CLIENT_PROTOCOL_41,
+    CLIENT_SECURE_CONNECTION,
+    packet,
+)
 from tests.testbed.processes import environ
 
 ECHO = "tcp"
@@ -27,11 +32,24 @@ WELCOME = (
     + b"K\0\0\0\x0c\0\0\0\x07abcd"
     + b"Z\0\0\0\x05I"
 )
-GREETING = packet(0, b"\x0a8.0.0\0" + bytes(8) + b"12345678\0" + bytes(50) + b"mysql_native_password\0")
+_CAPABILITIES = CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION | CLIENT_PLUGIN_AUTH
+GREETING = packet(
+    0,
+    b"\x0a8.0.0\0"
+    + bytes(4)
+    + b"12345678\0"
+    + (_CAPABILITIES & 0xFFFF).to_bytes(2, "little")
+    + bytes(3)
+    + (_CAPABILITIES >> 16).to_bytes(2, "little")
+    + b"\x15"
+    + bytes(10)
+    + b"123456789012\0mysql_native_password\0",
+)
+OK = packet(2, b"\0\0\0\2\0\0\0")
 
 FIRST = {ECHO: b"", "postgresql": b"", "mysql": GREETING}
 """What it says first."""
-ANSWER = {ECHO: b"", "postgresql": WELCOME, "mysql": b""}
+ANSWER = {ECHO: b"", "postgresql": WELCOME, "mysql": OK}
 """What it answers to anything; nothing for the same again."""
 
 
