@@ -21,15 +21,35 @@ T = TypeVar("T")
 TIMEOUT = 3.0
 """Seconds, for which the end of the process waits as well. A server that hangs is reset then, and never sees
 the connections that it had not accepted."""
+MOST = 100
+"""At once: a server that answers is done with each in milliseconds, and of one that hangs no more descriptors
+are to be held."""
 
 
-async def depart(opening: Pending[T] | Done[T], server: SocketType, service: Service) -> None:
-    """Ends an opening without its client.
+class Departures:
+    """Those of one database."""
 
-    Resource handling: closes the server's socket.
-    """
-    with server, trio.move_on_after(TIMEOUT, shield=True):
-        try:
-            await finish(opening, {Party.SERVER: trio.SocketStream(server)})
-        except Exception as bug:  # stays in its session
-            service.publish(SessionCrashed(service.database.name, repr(bug)))
+    def __init__(self, service: Service, nursery: trio.Nursery) -> None:
+        """The nursery has a task for each."""
+        self._service = service
+        self._nursery = nursery
+        self._under_way = 0
+
+    def begin(self, opening: Pending[T] | Done[T], server: SocketType) -> None:
+        """Ends an opening without its client. The server's socket is closed in the end."""
+        if self._under_way >= MOST:
+            server.close()
+            return
+        self._under_way += 1
+        self._nursery.start_soon(
+            self._depart, opening, server, name=f"{self._service.database.name}: departure"
+        )
+
+    async def _depart(self, opening: Pending[T] | Done[T], server: SocketType) -> None:
+        with server, trio.move_on_after(TIMEOUT, shield=True):
+            try:
+                await finish(opening, {Party.SERVER: trio.SocketStream(server)})
+            except Exception as bug:  # stays in its session
+                self._service.publish(SessionCrashed(self._service.database.name, repr(bug)))
+            finally:
+                self._under_way -= 1

@@ -10,16 +10,18 @@ from dbambassador.transport.tls import TlsEnd, TlsFailed
 T = TypeVar("T")
 
 
-def handshake(tls: TlsEnd, request: bytes = b"") -> Conversation[str]:
+def handshake(tls: TlsEnd, request: bytes = b"", within: float | None = None) -> Conversation[str]:
     """Begins TLS with the server. Result: empty, or why it failed.
 
-    `request`: what asks for TLS and waits for no answer.
+    Args:
+      request: what asks for TLS and waits for no answer.
+      within: seconds from now; None: what is left of the server's.
     """
     heard = Heard(b"")
     try:
         while not tls.shake_hands(heard.data):
-            heard = yield Ask(Party.SERVER, request + tls.outgoing())
-            request = b""
+            heard = yield Ask(Party.SERVER, request + tls.outgoing(), within=within)
+            request, within = b"", None
             if not heard.data:
                 return f"no TLS with the server: {heard.reason}"
     except TlsFailed as failed:

@@ -7,7 +7,6 @@ import socket
 from typing import TYPE_CHECKING
 
 import trio
-from trio.socket import SocketType
 
 from dbambassador.errors import CannotListen
 from dbambassador.events import (
@@ -17,9 +16,9 @@ from dbambassador.events import (
     Refusal,
     SessionCrashed,
 )
-from dbambassador.forwarding.departures import depart
+from dbambassador.forwarding.departures import Departures
 from dbambassador.forwarding.service import Service
-from dbambassador.forwarding.session import Attempt, Greeting, Opening, Session
+from dbambassador.forwarding.session import Attempt, Greeting, Session
 from dbambassador.settings.schema import Database, Listen, UnixListen
 from dbambassador.transport.dial import tune
 from dbambassador.transport.listen import NoSuchAddress, close_tcp, listen_tcp
@@ -81,6 +80,7 @@ class Acceptor:
         """Sessions run in the given nursery, which may outlive the accepting."""
         self._service = service
         self._sessions = sessions
+        self._departures = Departures(service, sessions)
         self.fast_path: FastPath | None = None
         """Accepts in our place while it has an offer."""
 
@@ -121,10 +121,6 @@ class Acceptor:
         name = f"{self._service.database.name}: session"
         self._sessions.start_soon(self._serve, client, refusal, greeting, attempt, name=name)
 
-    def _depart(self, opening: Opening, server: SocketType) -> None:
-        name = f"{self._service.database.name}: departure"
-        self._sessions.start_soon(depart, opening, server, self._service, name=name)
-
     async def _serve(
         self,
         client: trio.SocketStream,
@@ -132,7 +128,7 @@ class Acceptor:
         greeting: Greeting | None,
         attempt: Attempt | None,
     ) -> None:
-        session = Session(self._service, client, self._depart)
+        session = Session(self._service, client, self._departures.begin)
         try:
             if attempt is not None or _tuned(client):
                 await session.run(refusal, greeting, attempt)

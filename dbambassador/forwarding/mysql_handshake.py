@@ -192,7 +192,7 @@ class Handshake:
     def _authenticate_in_tls(self, response: bytes, tls: TlsEnd, terms: Terms) -> Opening:
         self._server.say(mysql_response.ssl_request(response))
         request, self._server.unsaid = self._server.unsaid, b""
-        failure = yield from handshake(tls, request)
+        failure = yield from handshake(tls, request, Party.SERVER.value)
         if failure:
             return NotOpened(Signal.FALTERED, failure)
         self._introduce(mysql_response.with_tls(response))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -14,6 +15,7 @@ from dbambassador.forwarding import departures, mysql_handshake
 from dbambassador.forwarding.conversation import begin
 from dbambassador.forwarding.mysql_wire import MysqlWire
 from dbambassador.forwarding.service import Service
+from dbambassador.forwarding.session import Opening
 from dbambassador.forwarding.vigil import Vigil
 from dbambassador.forwarding.wire import Hello, Request
 from dbambassador.health.evidence import Signal
@@ -25,7 +27,7 @@ from dbambassador.settings.schema import TargetSessionAttrs
 from tests.forwarding import scene as scenes
 from tests.forwarding.mysql_peers import ANSWER, USER, BookServer, converse, introduction
 from tests.forwarding.relaying import ENGINES, reset
-from tests.forwarding.scene import MakeScene, Scene, Server, until, until_closed
+from tests.forwarding.scene import DATABASE, MakeScene, Scene, Server, until, until_closed
 
 OTHER = "client_ed25519"
 
@@ -207,11 +209,6 @@ async def test_the_end_of_everything_else_does_not_end_a_departure() -> None:
     book = BookServer()
     far, near = trio.socket.socketpair()
 
-    async def leave() -> None:
-        any_role = TargetSessionAttrs.ANY
-        opening = begin(MysqlWire().open(Hello(), Request("db.test", any_role, any_role, lambda _: None)))
-        await departures.depart(opening, near, cast(Service, None))
-
     async def end() -> None:
         sessions.cancel_scope.cancel()
         with trio.CancelScope(shield=True):
@@ -220,9 +217,34 @@ async def test_the_end_of_everything_else_does_not_end_a_departure() -> None:
 
     with far:
         async with trio.open_nursery() as sessions:
-            sessions.start_soon(leave)
+            departing(sessions).begin(opening(), near)
             sessions.start_soon(end)
     assert (book.introduced, book.verdict) == ([PROBE_USER], "denied")
+
+
+async def test_of_many_departures_from_a_hung_server_some_are_resets_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(departures, "MOST", 2)
+    monkeypatch.setattr(departures, "TIMEOUT", 0.1)
+    pairs = [trio.socket.socketpair() for _ in range(3)]
+    async with trio.open_nursery() as sessions:
+        leaving = departing(sessions)
+        for near, _ in pairs:
+            leaving.begin(opening(), near)
+        assert [near.fileno() < 0 for near, _ in pairs] == [False, False, True]
+    assert all(near.fileno() < 0 for near, _ in pairs)
+    for _, far in pairs:
+        far.close()
+
+
+def departing(nursery: trio.Nursery) -> departures.Departures:
+    return departures.Departures(cast(Service, SimpleNamespace(database=DATABASE)), nursery)
+
+
+def opening() -> Opening:
+    any_role = TargetSessionAttrs.ANY
+    return begin(MysqlWire().open(Hello(), Request("db.test", any_role, any_role, lambda _: None)))
 
 
 async def test_a_hung_server_is_not_waited_for_longer_than_a_moment(
