@@ -28,6 +28,9 @@ VERDICT_WITHIN = 60.0
 """Seconds for each answer of a server to a client's: it may ask a directory, or somebody's telephone."""
 END_WITHIN = 3.0
 """Seconds for each answer of a server to whom only the end of the handshake is due."""
+MOST_STEPS = 64
+"""Packets of a server until it has decided. Each of three factors may have a plugin of its own, and one that
+asks questions, as PAM's, has a few; a server that goes on and on would be listened to for ever."""
 MOST_WRONG_ANSWERS = 8
 """More than any server asks for."""
 
@@ -200,7 +203,7 @@ class Handshake:
         return replace(opened, tls=tls) if isinstance(opened, Opened) else opened
 
     def _authenticate(self, terms: Terms) -> Opening:
-        while True:
+        for _ in range(MOST_STEPS):
             payload = yield from self._server.hear(VERDICT_WITHIN)
             if isinstance(payload, Lost):
                 return NotOpened(Signal.FALTERED, f"{payload.reason} during authentication")
@@ -226,6 +229,7 @@ class Handshake:
             if isinstance(answer, Lost):
                 return (yield from self._leave(answer))
             self._server.say(answer)
+        return NotOpened(Signal.FALTERED, f"not decided after {MOST_STEPS} packets of authentication")
 
     def _in_clear(self, step: Step, answer: bytes, key: Key) -> Conversation[bytes | Lost]:
         """The password, for a server that wants it in clear since its connection is encrypted.

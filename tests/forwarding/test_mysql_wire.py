@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dbambassador.events import Refusal
 from dbambassador.forwarding.conversation import CHUNK, Conversation, Heard, Party, Pending, answer, begin
-from dbambassador.forwarding.mysql_handshake import ANSWER_WITHIN
+from dbambassador.forwarding.mysql_handshake import ANSWER_WITHIN, MOST_STEPS
 from dbambassador.forwarding.mysql_wire import MysqlWire
 from dbambassador.forwarding.wire import Denied, Hello, Left, NotOpened, Opened, Request, Seen
 from dbambassador.health.evidence import Signal
@@ -184,6 +184,21 @@ def test_a_plugin_that_is_not_known_to_speak_in_turns_is_left_to_the_two() -> No
     opened = meeting.hold()
     assert isinstance(opened, Opened)
     assert opened.to_client.endswith(b"Password: ")
+
+
+@pytest.mark.parametrize("said", [b"\1\3", b"\1\4", b"\xfe" + CACHING_SHA2.encode() + b"\0" + bytes(20)])
+def test_a_server_that_never_decides_is_not_heard_for_ever(said: bytes) -> None:
+    class Undecided(BookServer):
+        """Says the same on and on, asked or not."""
+
+        def _answer(self, payload: bytes) -> list[bytes]:
+            return [said] * (2 * MOST_STEPS)
+
+    meeting = Meeting(BookClient([introduction(CACHING_SHA2), *[ANSWER] * 1000]), Undecided(CACHING_SHA2))
+    result = meeting.hold()
+    assert isinstance(result, NotOpened)
+    assert result.detail == f"not decided after {MOST_STEPS} packets of authentication"
+    assert len(meeting.client.told) <= 1 + MOST_STEPS
 
 
 def test_a_server_from_before_4_1_is_left_to_itself() -> None:
