@@ -38,6 +38,7 @@ bench: $(VENV)/.installed-dev servers
 servers:
 	@scripts/install-servers
 	@scripts/install-sid-servers
+	@scripts/install-node-clients
 
 # A stamp is newer than pyproject.toml once what that asks for is installed.
 $(VENV)/.installed-dev: $(VENV)/.created pyproject.toml

@@ -1,0 +1,97 @@
+"""The clients that are tried, and what each needs from the machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tests.clients.client import Client, Mariadb, Mysql, Program, Psql
+from tests.testbed.requirements import missing, optional, require
+from tests.testbed.sid import sid_program
+
+PROGRAMS = Path(__file__).parent / "programs"
+NODE = Path(os.environ.get("DBAMBASSADOR_TEST_NODE") or "/var/lib/dbambassador-test/node")
+DEBIAN_PYTHON = Path("/usr/bin/python3")
+
+
+def _psql() -> Client:
+    return Psql(require("psql", package="postgresql-client"))
+
+
+def _psql_sid() -> Client:
+    return Psql(sid_program("usr/lib/postgresql/18/bin/psql"))
+
+
+def _mariadb() -> Client:
+    return Mariadb(require("mariadb", package="mariadb-client"))
+
+
+def _mysql() -> Client:
+    return Mysql(sid_program("usr/bin/mysql"))
+
+
+def _python(driver: str) -> Callable[[], Client]:
+    return lambda: Program([sys.executable, PROGRAMS / "drivers.py", driver])
+
+
+def _mysqlclient() -> Client:
+    # PyPI has no wheel of it; Debian's is for Debian's own Python.
+    if not Path("/usr/lib/python3/dist-packages/MySQLdb").exists():
+        missing("mysqlclient is not installed: apt-get install python3-mysqldb")
+    return Program([DEBIAN_PYTHON, PROGRAMS / "drivers.py", "mysqlclient"])
+
+
+def _java(driver: str, jar: str, package: str) -> Callable[[], Client]:
+    def started() -> Client:
+        path = Path("/usr/share/java") / jar
+        if not path.exists():
+            missing(f"{path} is missing: apt-get install {package}")
+        java = require("java", package="default-jdk-headless")
+        # Half the start is saved by not optimising what runs a few times.
+        return Program([java, "-XX:TieredStopAtLevel=1", "-cp", path, PROGRAMS / "Client.java", driver])
+
+    return started
+
+
+def _php(way: str, extension: str, package: str) -> Callable[[], Client]:
+    def started() -> Client:
+        if not list(Path("/usr/lib/php").glob(f"*/{extension}.so")):
+            missing(f"PHP's {extension} is not installed: apt-get install {package}")
+        return Program([require("php", package="php-cli"), PROGRAMS / "client.php", way])
+
+    return started
+
+
+def _node(package: str) -> Callable[[], Client]:
+    def started() -> Client:
+        modules = NODE / "node_modules"
+        if not (modules / package).is_dir():
+            optional(f"node's {package} is missing below {NODE}: run scripts/install-node-clients")
+        node = require("node", package="nodejs")
+        return Program([node, PROGRAMS / "client.js", package], {"NODE_PATH": str(modules)})
+
+    return started
+
+
+POSTGRESQL: Mapping[str, Callable[[], Client]] = {
+    "psql 15": _psql,
+    "psql 18": _psql_sid,
+    "psycopg 3": _python("psycopg"),
+    "asyncpg": _python("asyncpg"),
+    "pgjdbc": _java("pgjdbc", "postgresql.jar", "libpostgresql-jdbc-java"),
+    "PDO pgsql": _php("pdo_pgsql", "pdo_pgsql", "php-pgsql"),
+    "node pg": _node("pg"),
+}
+
+MYSQL: Mapping[str, Callable[[], Client]] = {
+    "mariadb": _mariadb,
+    "mysql": _mysql,
+    "PyMySQL": _python("pymysql"),
+    "mysqlclient": _mysqlclient,
+    "MariaDB J": _java("mariadb", "mariadb-java-client.jar", "libmariadb-java"),
+    "mysqli": _php("mysqli", "mysqli", "php-mysql"),
+    "PDO mysql": _php("pdo_mysql", "pdo_mysql", "php-mysql"),
+    "node mysql2": _node("mysql2"),
+}
