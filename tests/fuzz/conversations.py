@@ -8,12 +8,13 @@ keeps no more than it may.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 from dbambassador.events import Refusal
 from dbambassador.forwarding.conversation import CHUNK, Conversation, Done, Heard, Party, answer, begin
 from dbambassador.forwarding.engine import Tap
+from dbambassador.forwarding.mysql_handshake import MOST_STEPS
 from dbambassador.forwarding.mysql_wire import MysqlWire
 from dbambassador.forwarding.postgresql_wire import PostgresqlWire
 from dbambassador.forwarding.wire import (
@@ -27,9 +28,12 @@ from dbambassador.forwarding.wire import (
     TcpWire,
     Wire,
 )
+from dbambassador.protocols import mysql as mysql_packets
+from dbambassador.protocols.mysql import MAX_ANSWER
 from dbambassador.protocols.postgresql import ENCRYPTION_REQUEST
 from dbambassador.protocols.postgresql_tap import MAX_STARTUP_REPLY
 from dbambassador.settings.schema import SslMode, TargetSessionAttrs, Tls
+from dbambassador.transport.password_key import PasswordKey
 from dbambassador.transport.tls_files import Encryption
 from tests.protocols.captures import Capture, Side
 from tests.transport.tls_peer import SERVER, Server
@@ -38,10 +42,13 @@ T = TypeVar("T")
 
 MOST_ASKED = 200_000
 """Times that a conversation asks, at most: one byte each of the longest packets takes a third of them."""
-MOST_HEARD = 1024 * 1024
-"""Bytes that it hears of parties that go on for ever, at most; the longest packets are of 64 KiB."""
+MOST_HEARD = 2 * MOST_STEPS * MAX_ANSWER
+"""Bytes that it hears of parties that go on for ever, at most: MySQL's longest packets, of either."""
 MOST_TAPPED = MAX_STARTUP_REPLY + CHUNK
 """Bytes that a tap keeps, at most."""
+
+LAST_WORDS = 240
+"""Bytes that are said for ever: whole packets of 5, 6, 8, 10, 12 or 20."""
 
 _FOREVER = 0x80
 """The option by which a party says its last words again and again."""
@@ -63,23 +70,21 @@ def played(capture: Capture, options: int = 0) -> bytes:
 
 @dataclass
 class Voice:
-    """One party: what it has to say, and what it was told."""
+    """One party: what it has to say."""
 
     words: bytes
     chunk: int
     forever: bool
-    told: list[bytes] = field(default_factory=list)
     silences: int = 0
     _at: int = 0
 
     def answers(self, say: bytes, limit: int) -> bytes:
         """What it says when it was told this; nothing once it has said all."""
-        self.told.append(say)
         return self.next(limit)
 
     def next(self, limit: int) -> bytes:
         if self._at >= len(self.words) and self.forever and self.words:
-            self._at = max(0, len(self.words) - 64)
+            self._at = max(0, len(self.words) - LAST_WORDS)
         data = self.words[self._at : self._at + min(limit, self.chunk)]
         self._at += len(data)
         return data
@@ -110,6 +115,29 @@ class EncryptedVoice(Voice):
         return data
 
 
+class MysqlVoice(EncryptedVoice):
+    """One that greets in clear, and is told in clear that TLS begins."""
+
+    def __init__(self, plain: Voice, options: int) -> None:
+        super().__init__(plain, options)
+        self._greeting = 4 + int.from_bytes(self.words[:3], "little")
+        self._heard = b""
+        self._begun = False
+
+    def answers(self, say: bytes, limit: int) -> bytes:
+        if self._greeting > 0:
+            data = self.next(min(limit, self._greeting))
+            self._greeting -= len(data)
+            return data
+        if not self._begun:
+            self._heard += say
+            request = mysql_packets.read_answer(self._heard)
+            if request is None:
+                return b""
+            self._begun, say = True, request.rest
+        return super().answers(say, limit)
+
+
 def voices(data: bytes) -> dict[Party, Voice]:
     options, size = (*data[:2], 0, 0)[:2]
     length = int.from_bytes(data[2:4], "big")
@@ -129,7 +157,10 @@ def held(conversation: Conversation[T], parties: dict[Party, Voice]) -> T:
         ask = said.ask
         party = parties[ask.party]
         assert 0 < ask.limit <= CHUNK
-        data = party.answers(ask.say, ask.limit)
+        say = ask.say if ask.find is None else ask.say + ask.find()
+        data = party.answers(say, ask.limit)
+        if say and ask.told is not None:
+            ask.told()
         asked, heard = asked + 1, heard + len(data)
         party.silences += not data
         assert party.silences <= 1, f"asks a {ask.party.name.lower()} that has left"
@@ -139,8 +170,8 @@ def held(conversation: Conversation[T], parties: dict[Party, Voice]) -> T:
     return said.result
 
 
-def conversing(wire: Wire, *, encrypted: bool = False) -> Callable[[bytes], None]:
-    """Everything that a wire may be asked to hold with these two. `encrypted`: the server has TLS."""
+def conversing(wire: Wire, server: type[EncryptedVoice] | None = None) -> Callable[[bytes], None]:
+    """Everything that a wire may be asked to hold with these two. `server`: how it has TLS."""
 
     def feed(data: bytes) -> None:
         options = data[0] if data else 0
@@ -148,8 +179,8 @@ def conversing(wire: Wire, *, encrypted: bool = False) -> Callable[[bytes], None
         exposed = bool(options & _EXPOSED)
         for last in (_opened, _identified, _refused):
             parties = voices(data)
-            if encrypted and last is _opened:
-                parties[Party.SERVER] = EncryptedVoice(parties[Party.SERVER], options)
+            if server is not None and last is _opened:
+                parties[Party.SERVER] = server(parties[Party.SERVER], options)
             hello = held(wire.hello(), parties)
             assert isinstance(hello, Hello | Cancel | Left)
             if isinstance(hello, Hello):
@@ -190,9 +221,10 @@ def _nobody(_: object) -> None:
 
 postgresql = conversing(PostgresqlWire())
 postgresql_plain = conversing(PostgresqlWire(passes_tls=False))
-postgresql_encrypted = conversing(PostgresqlWire(_ENCRYPTION), encrypted=True)
-tcp_encrypted = conversing(TcpWire(_ENCRYPTION), encrypted=True)
+postgresql_encrypted = conversing(PostgresqlWire(_ENCRYPTION), EncryptedVoice)
+tcp_encrypted = conversing(TcpWire(_ENCRYPTION), EncryptedVoice)
 mysql = conversing(MysqlWire())
+mysql_encrypted = conversing(MysqlWire(_ENCRYPTION, PasswordKey()), MysqlVoice)
 mysql_plain = conversing(MysqlWire(passes_tls=False))
 
 
@@ -203,3 +235,14 @@ def seeds(captures: tuple[Capture, ...]) -> Iterator[bytes]:
         yield played(capture, number % len(_ROLES))
         if number % 5 == 0:
             yield played(capture, options[number // 5 % len(options)])
+
+
+def endless(captures: tuple[Capture, ...]) -> Iterator[bytes]:
+    """Servers of MySQL's that say one thing of the connection phase for ever, to clients that answer."""
+    for capture in captures:
+        greeting = capture.words[0][1]
+        for payload in (b"\1\3", b"\1\4", b"\xfemysql_native_password\0" + b"salt" * 5 + b"\0", b"\xfe"):
+            said = mysql_packets.packet(2, payload)
+            words = greeting + said * -(-LAST_WORDS // len(said))
+            client = capture.said(Side.CLIENT)
+            yield bytes((_FOREVER, 255)) + len(client).to_bytes(2, "big") + client + words

@@ -20,6 +20,8 @@ from tests.testbed.dns import reply_to
 
 POSTGRESQL, MYSQL = captures("postgresql-*"), captures("mariadb-*") + captures("mysql-*")
 
+GREETING = captures("mysql-fast-authentication") + captures("mariadb-native-password")
+
 FROM_CLIENTS = tuple({capture.said(Side.CLIENT): None for capture in POSTGRESQL})
 FROM_POSTGRESQL = tuple({capture.said(Side.SERVER): None for capture in POSTGRESQL})
 FROM_MYSQL = tuple({capture.said(Side.SERVER): None for capture in MYSQL})
