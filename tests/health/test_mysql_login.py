@@ -13,7 +13,7 @@ import trustme
 
 from dbambassador.demo.ports import free_port
 from dbambassador.demo.processes import temporary_directory, unprivileged
-from dbambassador.health import mysql_login
+from dbambassador.health import mysql_login, mysql_session
 from dbambassador.health.evidence import Blocked, Evidence, Role, Signal
 from dbambassador.health.probes import Prober
 from dbambassador.protocols import mysql
@@ -88,7 +88,6 @@ async def test_a_read_only_server_is_a_standby(server: MariaDB, password_file: s
         ("wrong", "probe", "", "Access denied for user 'probe'"),
         (PASSWORD, "nobody", "", "Access denied for user 'nobody'"),
         (PASSWORD, "probe", "app", "to database 'app'"),
-        (PASSWORD, "modern", "", "(no password for the plugin client_ed25519)"),
     ],
 )
 async def test_a_login_that_is_refused(
@@ -98,6 +97,16 @@ async def test_a_login_that_is_refused(
     assert (evidence.signal, evidence.role, evidence.denied) == (Signal.ANSWERED, Role.UNKNOWN, True)
     assert evidence.detail.startswith("takes sessions, but refused the check's login: ")
     assert why in evidence.detail
+
+
+async def test_ed25519_is_answered_where_pynacl_is_installed_and_told_where_not(
+    server: MariaDB, password_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await seen(checked(password_file, "modern"), at(server))).role is Role.PRIMARY
+    monkeypatch.setattr(mysql_session, "_ANSWERED_BY_HASH", {"", "mysql_native_password"})
+    evidence = await seen(checked(password_file, "modern"), at(server))
+    assert evidence.denied
+    assert "(no password for the plugin client_ed25519)" in evidence.detail
 
 
 async def test_a_rotated_password_is_read_anew(server: MariaDB, tmp_path: Path) -> None:
