@@ -126,6 +126,32 @@ def test_clients_that_give_up_never_block_their_host(
             connection.ping()
 
 
+@pytest.mark.waits
+def test_clients_that_fall_silent_never_block_their_host(
+    ambassador: StartAmbassador, server: MySQLServer, four_hosts: Lan, tmp_path: Path
+) -> None:
+    """The server would wait for 10 s, and count them."""
+    app, db = four_hosts["app"], four_hosts["db-a"]
+    database = mysql_database(f"{db.ip}:{PORT}")
+    running = ambassador(
+        *("--environments", environments(tmp_path, catalog=database), *CHOSEN),
+        prefix=app.command(),
+        ready=False,
+    )
+    running.wait_for("is up")
+    place = ("127.0.0.1", port_of(database))
+    silent = app.call(lambda: [Speaker(socket.create_connection(place)) for _ in range(LEAVERS)])
+    for client in silent:
+        client.greeted()
+    for client in silent:
+        with pytest.raises(EOFError):
+            client.hear()
+        client.leave()
+    until(lambda: not unauthenticated(server), "nobody hangs")
+    with app.call(lambda: connect("127.0.0.1", port_of(database))) as connection:
+        connection.ping()
+
+
 def test_the_same_clients_without_an_ambassador_block_it(server: MySQLServer, four_hosts: Lan) -> None:
     app, db = four_hosts["app"], four_hosts["db-a"]
     for give_up in GIVING_UP[type(server)]:
