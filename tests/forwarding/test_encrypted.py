@@ -215,7 +215,9 @@ def test_a_client_that_begins_tls_itself_is_told_where_it_ends(encryption: Encry
 def test_a_cancel_behind_a_request_for_encryption_is_seen(encryption: Encryption) -> None:
     parties = Asking(SSL_REQUEST + CANCEL_REQUEST, b"", [1000])
 
-    assert hold(PostgresqlWire(encryption).open(Hello(), request()), parties) == Cancel(KEY, CANCEL_REQUEST)
+    assert hold(PostgresqlWire(encryption).open(Hello(), request()), parties) == Cancel(
+        KEY, CANCEL_REQUEST, encryption
+    )
 
 
 def test_without_encryption_at_all_nobody_gets_any() -> None:
