@@ -296,6 +296,13 @@ class ClientLeft(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ClientCrowdedOut(Event):
+    """The client said nothing, as too many others, and was ended to make room."""
+
+    database: str
+
+
+@dataclass(frozen=True, slots=True)
 class DialEnded(Event):
     database: str
     address: Address

@@ -21,6 +21,7 @@ from dbambassador.forwarding.limit import Limit
 from dbambassador.forwarding.listeners import Acceptor, close_listeners, open_listeners
 from dbambassador.forwarding.mysql_wire import MysqlWire
 from dbambassador.forwarding.postgresql_wire import PostgresqlWire
+from dbambassador.forwarding.preambles import Preambles
 from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.vigil import Vigil
 from dbambassador.forwarding.wire import TcpWire, Wire
@@ -45,6 +46,7 @@ class Shared:
         self.engine = engine
         self.limit = limit
         self.publish = publish
+        self.preambles = Preambles(limit.maximum, publish)
         self.descriptors = Descriptors(publish)
         self.password_key = PasswordKey()
 
@@ -77,6 +79,7 @@ class ServedDatabase:
             balancer(database.balance, self.ledger.sessions),
             shared.engine,
             shared.limit,
+            shared.preambles,
             shared.descriptors,
             shared.publish,
         )

@@ -197,6 +197,7 @@ class Ambassador:
             for served in self._databases:
                 await served.listen()
             async with trio.open_nursery() as sessions:
+                sessions.start_soon(shared.preambles.run, name="preambles")
                 cut = await self._until_drained(engine, sessions)
                 sessions.cancel_scope.cancel()
         finally:

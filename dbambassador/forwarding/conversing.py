@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import trio
 
 from dbambassador.forwarding.conversation import Ask, Done, Heard, Party, Pending, answer, silence
+from dbambassador.forwarding.preambles import CROWDED_OUT, Hearing
 from dbambassador.transport.dial import describe
 
 T = TypeVar("T")
@@ -34,11 +36,18 @@ class Held(Generic[T]):
         self,
         said: Pending[T] | Done[T],
         streams: Mapping[Party, trio.SocketStream],
+        hearing: Hearing | None = None,
         turn: Callable[[Party], None] = lambda _: None,
     ) -> None:
-        """A party without a stream is gone. `turn`: told whose turn it is, each time."""
+        """
+        Args:
+          streams: a party without one is gone.
+          hearing: the client's; once it is ended, the client says no more.
+          turn: told whose turn it is, each time.
+        """
         self.said = said
         self._streams = streams
+        self._hearing = hearing
         self._turn = turn
         self._patience: dict[Party, _Patience] = {}
 
@@ -49,10 +58,26 @@ class Held(Generic[T]):
             self._turn(ask.party)
             patience = self._patience_with(ask)
             heard = silence(ask.party, patience.seconds)
-            with trio.move_on_at(patience.ends):
-                heard = await self._hear(self.said, ask)
+            with trio.move_on_at(patience.ends) as listening, self._listening(ask.party, listening):
+                if not self._is_ended(ask.party):
+                    heard = await self._hear(self.said, ask)
+            if self._is_ended(ask.party):
+                heard = Heard(b"", CROWDED_OUT)
             self.said = answer(self.said, heard)
         return self.said.result
+
+    def _is_ended(self, party: Party) -> bool:
+        return party is Party.CLIENT and self._hearing is not None and self._hearing.ended
+
+    @contextmanager
+    def _listening(self, party: Party, scope: trio.CancelScope) -> Iterator[None]:
+        if self._hearing is not None and party is Party.CLIENT:
+            self._hearing.listening = scope
+        try:
+            yield
+        finally:
+            if self._hearing is not None:
+                self._hearing.listening = None
 
     def _patience_with(self, ask: Ask) -> _Patience:
         patience = self._patience.get(ask.party)
@@ -80,9 +105,13 @@ class Held(Generic[T]):
             return Heard(b"", describe(error))
 
 
-async def finish(said: Pending[T] | Done[T], streams: Mapping[Party, trio.SocketStream]) -> T:
-    """Holds a conversation to its end, however it is: nothing of the network raises."""
-    return await Held(said, streams).finish()
+async def finish(
+    said: Pending[T] | Done[T],
+    streams: Mapping[Party, trio.SocketStream],
+    hearing: Hearing | None = None,
+) -> T:
+    """Holds a conversation to its end, however it is: nothing of the network raises. See `Held`."""
+    return await Held(said, streams, hearing).finish()
 
 
 async def farewell(client: trio.SocketStream, last_words: bytes) -> None:

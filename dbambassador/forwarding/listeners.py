@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -17,6 +18,7 @@ from dbambassador.events import (
     SessionCrashed,
 )
 from dbambassador.forwarding.departures import Departures
+from dbambassador.forwarding.preambles import Hearing
 from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.session import Attempt, Greeting, Session
 from dbambassador.settings.schema import Database, Listen, UnixListen
@@ -115,29 +117,35 @@ class Acceptor:
     ) -> None:
         """Starts a client's session, or goes on with it; see `Session.run`."""
         limit = self._service.limit
-        refusal = Refusal.TOO_MANY if attempt is None and limit.reached else None
+        full = attempt is None and limit.reached and not self._service.preambles.make_room()
+        refusal = Refusal.TOO_MANY if full else None
         if refusal is None:
             limit.clients += 1
-        name = f"{self._service.database.name}: session"
-        self._sessions.start_soon(self._serve, client, refusal, greeting, attempt, name=name)
+        name = self._service.database.name
+        hearing = Hearing(name, client, admitted=refusal is None)
+        self._service.preambles.add(hearing)  # here: tasks begin in any order
+        serve = partial(self._serve, client, hearing, refusal, greeting, attempt)
+        self._sessions.start_soon(serve, name=f"{name}: session")
 
     async def _serve(
         self,
         client: trio.SocketStream,
+        hearing: Hearing,
         refusal: Refusal | None,
         greeting: Greeting | None,
         attempt: Attempt | None,
     ) -> None:
-        session = Session(self._service, client, self._departures.begin)
+        session = Session(self._service, client, hearing, self._departures.begin)
         try:
             if attempt is not None or _tuned(client):
                 await session.run(refusal, greeting, attempt)
         except Exception as bug:  # a session's failure stays in the session
             self._service.publish(SessionCrashed(self._service.database.name, repr(bug)))
         finally:
+            self._service.preambles.discard(hearing)
             if not session.handed_over:
                 client.socket.close()
-                self._service.limit.clients -= refusal is None
+                self._service.limit.clients -= hearing.admitted
 
 
 def _tuned(client: trio.SocketStream) -> bool:

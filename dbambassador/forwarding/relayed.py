@@ -7,6 +7,7 @@ from socket import socket
 from dbambassador.events import SessionCrashed, SessionEnded, SessionOpened
 from dbambassador.forwarding.engine import Carried, How, Link, Tap, Traffic
 from dbambassador.forwarding.ledger import Lease
+from dbambassador.forwarding.preambles import Unanswered
 from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.wire import Opened, Seen
 from dbambassador.health.evidence import Evidence, Role, Signal
@@ -16,12 +17,13 @@ from dbambassador.values import PeerProcess
 class Relayed:
     """One session. It may be made in any thread; its methods are for trio's, unless they say otherwise."""
 
-    __slots__ = ("_lease", "_rejected", "_service", "client", "traffic")
+    __slots__ = ("_lease", "_rejected", "_service", "_unanswered", "client", "traffic")
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._lease: Lease | None = None
         self._rejected = False
+        self._unanswered: Unanswered | None = None
         self.traffic = Traffic()
         self.client: PeerProcess | None = None
         """Set before it begins, for a client of a unix socket."""
@@ -42,11 +44,15 @@ class Relayed:
         told = opened.seen is not None and self._note(opened.seen)
         if not told and not opened.to_server:
             self._observe(Evidence(lease.address, Signal.SERVED, "takes sessions"))
+        if opened.unanswered:
+            self._unanswered = Unanswered(self._service.database.name, lease)
         self._service.publish(SessionOpened(self._service.database.name, lease.address, self.client))
 
     def carried(self, by: Carried) -> None:
         """An engine has the session."""
         self._known.relayed(by.cut)
+        if self._unanswered is not None:
+            self._service.preambles.add(self._unanswered)
 
     def witness(self, seen: Seen) -> None:
         """Takes note of what the first bytes told."""
@@ -76,6 +82,8 @@ class Relayed:
             if isinstance(outcome, Exception):
                 service.publish(SessionCrashed(name, repr(outcome)))
         finally:
+            if self._unanswered is not None:
+                service.preambles.discard(self._unanswered)
             service.limit.clients -= 1
             lease.release()
 

@@ -11,6 +11,7 @@ from dbambassador.forwarding.engine import Engine
 from dbambassador.forwarding.hold import Hold
 from dbambassador.forwarding.ledger import Ledger
 from dbambassador.forwarding.limit import Limit
+from dbambassador.forwarding.preambles import Preambles
 from dbambassador.forwarding.wire import Wire
 from dbambassador.health.judge import Judge
 from dbambassador.settings.schema import Database
@@ -28,5 +29,6 @@ class Service:
     balancer: Balancer
     engine: Engine
     limit: Limit
+    preambles: Preambles
     descriptors: Descriptors
     publish: Publish

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import TypeVar
 
 import trio
 from trio.socket import SocketType
@@ -16,6 +17,7 @@ from dbambassador.forwarding.cancels import forward
 from dbambassador.forwarding.conversation import Done, Party, Pending, begin
 from dbambassador.forwarding.conversing import FAREWELL_TIMEOUT, Held, farewell, finish
 from dbambassador.forwarding.ledger import LEFT, Lease, Stage
+from dbambassador.forwarding.preambles import Hearing
 from dbambassador.forwarding.relayed import Relayed
 from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.wire import Cancel, Denied, Hello, Left, NotOpened, Opened, Request, Witness
@@ -24,6 +26,8 @@ from dbambassador.settings.schema import Balance, TargetSessionAttrs
 from dbambassador.transport.dial import Dialled, Outcome, detached, dial_host, reset_on_close
 from dbambassador.transport.unix_sockets import peer_of
 from dbambassador.values import Address, Choice, Target
+
+T = TypeVar("T")
 
 MAX_FAILURES = 5
 """Failed attempts after which a client is told. A failover takes one or two; more are a server that passes
@@ -88,11 +92,12 @@ class Attempt:
 class Session:
     """A client from accept to relay. Whatever happens to it stays in it."""
 
-    def __init__(self, service: Service, client: trio.SocketStream, depart: Depart) -> None:
+    def __init__(self, service: Service, client: trio.SocketStream, hearing: Hearing, depart: Depart) -> None:
         self._service = service
         self._depart = depart if service.wire.resets_unopened else None
         self._name = service.database.name
         self._client = client
+        self._hearing = hearing
         self.handed_over = False
         """An engine has it: it is not over when this is."""
 
@@ -110,7 +115,7 @@ class Session:
           attempt: a first attempt that was begun before.
         """
         with self._client.socket:
-            hello = await finish(greeting or begin(self._service.wire.hello()), {Party.CLIENT: self._client})
+            hello = await self._converse(greeting or begin(self._service.wire.hello()))
             if isinstance(hello, Left):
                 self._left(hello)
             elif isinstance(hello, Cancel):
@@ -123,7 +128,7 @@ class Session:
     async def _serve(self, hello: Hello, attempt: Attempt | None) -> None:
         key: bytes | Cancel | Left = b""
         if self._service.database.balance is Balance.HASH:
-            key = await finish(begin(self._service.wire.identify(hello)), {Party.CLIENT: self._client})
+            key = await self._converse(begin(self._service.wire.identify(hello)))
         if isinstance(key, bytes):
             await self._seek(hello, key, attempt)
         else:
@@ -252,7 +257,7 @@ class Session:
             )
             opening = begin(wire.open(hello, request))
         streams = {Party.CLIENT: self._client, Party.SERVER: trio.SocketStream(server)}
-        held = Held(opening, streams, lambda party: lease.enter(_STAGES[party]))
+        held = Held(opening, streams, self._hearing, lambda party: lease.enter(_STAGES[party]))
         try:
             opened = await held.finish()
         except trio.Cancelled:
@@ -281,6 +286,10 @@ class Session:
         relayed.carried(self._service.engine.carry(link, relayed.over))
         self.handed_over = True
 
+    async def _converse(self, said: Pending[T] | Done[T]) -> T:
+        """Holds a conversation with the client alone."""
+        return await finish(said, {Party.CLIENT: self._client}, self._hearing)
+
     async def _cancel(self, cancel: Cancel) -> None:
         """Forwards a cancel request to the server that gave its key, and closes when that server did.
 
@@ -299,7 +308,7 @@ class Session:
             if refusal is Refusal.DRAINING:  # the end of the process waits for them
                 last_words.shield, last_words.deadline = True, trio.current_time() + FAREWELL_TIMEOUT
             conversation = self._service.wire.last_words(hello, refusal, why)
-            told = await finish(begin(conversation), {Party.CLIENT: self._client})
+            told = await self._converse(begin(conversation))
             if told:
                 await farewell(self._client, told)
 

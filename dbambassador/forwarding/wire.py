@@ -69,6 +69,8 @@ class Opened:
     to_client: bytes = b""
     tap: Tap | None = None
     seen: Seen | None = None
+    unanswered: bool = False
+    """The server has refused the session with its first word, and the client has said nothing yet."""
     tls: TlsEnd | None = None
     """The server's side is encrypted."""
 

@@ -57,6 +57,11 @@ LEFT = Family(
     ("database",),
     "Clients gone, or not speaking the protocol, before they had a session.",
 )
+CROWDED_OUT = Family(
+    "dbambassador_clients_crowded_out_total",
+    ("database",),
+    "Clients ended to make room, because too many said nothing.",
+)
 CANCELS = Family(
     "dbambassador_cancels_total",
     ("database", "found"),
@@ -84,6 +89,7 @@ COUNTERS = (
     PROBES,
     REFUSALS,
     LEFT,
+    CROWDED_OUT,
     CANCELS,
     LOOKUPS,
     FAILOVERS,
@@ -156,6 +162,8 @@ class Metrics:
                 self._add(REFUSALS, database, refusal.name.lower())
             case events.ClientLeft(database):
                 self._add(LEFT, database)
+            case events.ClientCrowdedOut(database):
+                self._add(CROWDED_OUT, database)
             case events.CancelForwarded(database, found):
                 self._add(CANCELS, database, str(found).lower())
             case events.LookupEnded(_, kind, outcome):

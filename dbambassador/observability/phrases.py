@@ -250,6 +250,9 @@ def _of_a_session(event: Event) -> Phrase | None:
             return Phrase(level, text, {"reason": refusal.name.lower(), "why": why})
         case events.ClientLeft(_, reason):
             return Phrase(Level.DEBUG, f"client gone before it had a session: {reason}", {"reason": reason})
+        case events.ClientCrowdedOut():
+            text = "too many clients connect and say nothing: the oldest are ended, to make room for others"
+            return Phrase(Level.WARNING, text)
         case events.DialEnded(_, address, outcome, seconds):
             fields = {"address": str(address), "outcome": outcome, "seconds": round(seconds, 4)}
             return Phrase(Level.DEBUG, f"dial of {address}: {outcome} after {duration(seconds)}", fields)

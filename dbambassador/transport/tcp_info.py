@@ -54,7 +54,7 @@ def delivery(connection: socket.socket) -> Delivery | None:
 
 def has_left(connection: SocketType) -> bool:
     """Whether the peer has closed, and nothing that it said before waits to be read. Reads nothing itself."""
-    return has_ended(connection) and not _waiting(connection.fileno())
+    return has_ended(connection) and not unread(connection)
 
 
 def has_ended(connection: SocketType) -> bool:
@@ -65,10 +65,10 @@ def has_ended(connection: SocketType) -> bool:
     return bool(events & (select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL))
 
 
-def _waiting(descriptor: int) -> int:
+def unread(connection: SocketType) -> int:
     """Bytes that can be read at once."""
     try:
-        count = fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4))
+        count = fcntl.ioctl(connection.fileno(), termios.FIONREAD, bytes(4))
     except OSError:
         return 0
     return int.from_bytes(count, sys.byteorder)

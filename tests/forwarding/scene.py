@@ -24,6 +24,7 @@ from dbambassador.forwarding.hold import Hold
 from dbambassador.forwarding.ledger import Ledger
 from dbambassador.forwarding.limit import Limit
 from dbambassador.forwarding.listeners import Acceptor, close_listeners, open_listeners
+from dbambassador.forwarding.preambles import Preambles
 from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.wire import Wire
 from dbambassador.health.evidence import Evidence, Role
@@ -103,6 +104,7 @@ class Scene:
         self.evidence: list[Evidence] = []
         self.events: list[Event] = []
         self.limit = Limit(limit)
+        self.preambles = Preambles(limit, self.events.append)
         self.place: tuple[str, int] | str = ""
         """Where clients connect to."""
         self.fast_path: FastPath | None = None
@@ -119,6 +121,7 @@ class Scene:
             balancer(database.balance, self.ledger.sessions),
             engine,
             self.limit,
+            self.preambles,
             Descriptors(self.events.append),
             self.events.append,
         )
@@ -146,6 +149,7 @@ class Scene:
             self.fast_path.add(listener)
         self.nursery.start_soon(acceptor.run, listener)
         self.nursery.start_soon(self._evict)
+        self.nursery.start_soon(self.preambles.run)
 
     async def _evict(self) -> None:
         while True:
@@ -245,7 +249,7 @@ async def scene(
                 for each in stage.opened:
                     each.socket.close()
     assert not [event for event in stage.events if isinstance(event, SessionCrashed)]
-    assert len(stage.ledger) == stage.limit.clients == 0
+    assert len(stage.ledger) == stage.limit.clients == len(stage.preambles) == 0
     assert stage.limit.arrived == stage.limit.taken_over
     assert descriptors() == before
     if isinstance(engine, EpollEngine) and engine.crash is None:

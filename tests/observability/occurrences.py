@@ -48,6 +48,7 @@ EVERY: tuple[Event, ...] = (
     events.SessionEnded("orders", ADDRESS, "client closed", 1.5, 100, 2000),
     events.ClientRefused("orders", Refusal.NO_TARGET),
     events.ClientLeft("orders", "not a startup packet"),
+    events.ClientCrowdedOut("orders"),
     events.DialEnded("orders", ADDRESS, "refused", 0.001),
     events.CancelForwarded("orders", True),
     events.SessionsEvicted("orders", ADDRESS, 3, "connection refused"),

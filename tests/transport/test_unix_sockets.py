@@ -18,11 +18,18 @@ from dbambassador.demo.processes import temporary_directory
 from dbambassador.errors import CannotListen
 from dbambassador.transport.unix_sockets import close_unix, listen_unix, peer_of
 from dbambassador.values import PeerProcess
+from tests.testbed.requirements import require_root
 
 OTHER = 65534
 """A user and a group without rights: nobody's."""
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+needs_root = pytest.mark.usefixtures("root")
+
+
+@pytest.fixture
+def root() -> None:
+    """Only root can be somebody else."""
+    require_root()
 
 
 @pytest.fixture
