@@ -14,14 +14,14 @@ from functools import partial
 from time import monotonic
 from typing import Protocol, TypeVar
 
-from dbambassador.forwarding.conversation import CHUNK, Ask, Done, Heard, Party, Pending, answer, begin
+from dbambassador.forwarding.conversation import CHUNK, Ask, Heard, Party, Pending, Said, answer, begin
 from dbambassador.forwarding.epoll_engine import CarriedSession
 from dbambassador.forwarding.epoll_loop import EpollLoop
 from dbambassador.forwarding.relayed import Relayed
 from dbambassador.forwarding.service import Service
-from dbambassador.forwarding.session import Greeting, Opening, request_of
+from dbambassador.forwarding.session import request_of
 from dbambassador.forwarding.sides import WAKES, WAKES_BLOCKED, Session
-from dbambassador.forwarding.wire import Hello, Opened
+from dbambassador.forwarding.wire import Greeted, Hello, Opened, Tried
 from dbambassador.transport import dial
 from dbambassador.transport.dial import Dialled, Outcome
 from dbambassador.transport.unix_sockets import peer_of
@@ -76,7 +76,7 @@ class Arrival:
         self.client = client
         self.since = monotonic()
         self.patience_ends = self.since + PATIENCE
-        self.greeting: Greeting | None = None
+        self.greeting: Said[Greeted] | None = None
         self.hello = Hello()
         self.choice: Choice | None = None
         """Set from here on once it is dialled."""
@@ -85,7 +85,7 @@ class Arrival:
         self.server: socket.socket | Dialled | None = None
         self.dial_seconds: float | None = None
         """Set once it is connected."""
-        self.opening: Opening | None = None
+        self.opening: Said[Tried] | None = None
         self.unheard: set[Party] = set()
         """Who may have said something that nobody asked for yet."""
 
@@ -175,7 +175,7 @@ class Arrivals:
             self._fail(arrival, bug)
         self._set_alarm()
 
-    def _greet(self, arrival: Arrival, said: Greeting) -> None:
+    def _greet(self, arrival: Arrival, said: Said[Greeted]) -> None:
         """Goes on with a client's hello."""
         arrival.greeting = said = self._converse(arrival, said)
         if isinstance(said, Pending):
@@ -235,7 +235,7 @@ class Arrivals:
         if said is None:
             self._loop.broke(session.client)
 
-    def _begin(self, arrival: Arrival, server: socket.socket, said: Opening) -> None:
+    def _begin(self, arrival: Arrival, server: socket.socket, said: Said[Tried]) -> None:
         """Goes on with the opening of a session."""
         arrival.opening = said = self._converse(arrival, said)
         if isinstance(said, Pending):
@@ -245,7 +245,7 @@ class Arrivals:
         else:
             self._give_up(arrival)
 
-    def _converse(self, arrival: Arrival, said: Pending[T] | Done[T]) -> Pending[T] | Done[T]:
+    def _converse(self, arrival: Arrival, said: Said[T]) -> Said[T]:
         """Holds a conversation as far as it goes. Pending: an event goes on with it, or the arrival was given
         up."""
         while isinstance(said, Pending):

@@ -70,7 +70,11 @@ class Done(Generic[T]):
     result: T
 
 
-def begin(conversation: Conversation[T]) -> Pending[T] | Done[T]:
+Said: TypeAlias = Pending[T] | Done[T]
+"""A conversation, as far as it came."""
+
+
+def begin(conversation: Conversation[T]) -> Said[T]:
     """Runs a conversation up to the first thing it wants to hear."""
     try:
         return Pending(conversation, next(conversation))
@@ -78,7 +82,7 @@ def begin(conversation: Conversation[T]) -> Pending[T] | Done[T]:
         return Done(end.value)
 
 
-def answer(pending: Pending[T], heard: Heard) -> Pending[T] | Done[T]:
+def answer(pending: Pending[T], heard: Heard) -> Said[T]:
     """Runs it on, up to the next thing that it wants to hear."""
     try:
         return Pending(pending.conversation, pending.conversation.send(heard))

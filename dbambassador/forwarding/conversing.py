@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 import trio
 
-from dbambassador.forwarding.conversation import Ask, Done, Heard, Party, Pending, answer, silence
+from dbambassador.forwarding.conversation import Ask, Heard, Party, Pending, Said, answer, silence
 from dbambassador.forwarding.preambles import CROWDED_OUT, Hearing
 from dbambassador.transport.dial import describe
 
@@ -34,7 +34,7 @@ class Held(Generic[T]):
 
     def __init__(
         self,
-        said: Pending[T] | Done[T],
+        said: Said[T],
         streams: Mapping[Party, trio.SocketStream],
         hearing: Hearing | None = None,
         turn: Callable[[Party], None] = lambda _: None,
@@ -106,7 +106,7 @@ class Held(Generic[T]):
 
 
 async def finish(
-    said: Pending[T] | Done[T],
+    said: Said[T],
     streams: Mapping[Party, trio.SocketStream],
     hearing: Hearing | None = None,
 ) -> T:

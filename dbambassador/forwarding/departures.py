@@ -12,7 +12,7 @@ import trio
 from trio.socket import SocketType
 
 from dbambassador.events import SessionCrashed
-from dbambassador.forwarding.conversation import Done, Party, Pending
+from dbambassador.forwarding.conversation import Party, Said
 from dbambassador.forwarding.conversing import finish
 from dbambassador.forwarding.service import Service
 
@@ -35,7 +35,7 @@ class Departures:
         self._nursery = nursery
         self._under_way = 0
 
-    def begin(self, opening: Pending[T] | Done[T], server: SocketType) -> None:
+    def begin(self, opening: Said[T], server: SocketType) -> None:
         """Ends an opening without its client. The server's socket is closed in the end."""
         if self._under_way >= MOST:
             server.close()
@@ -45,7 +45,7 @@ class Departures:
             self._depart, opening, server, name=f"{self._service.database.name}: departure"
         )
 
-    async def _depart(self, opening: Pending[T] | Done[T], server: SocketType) -> None:
+    async def _depart(self, opening: Said[T], server: SocketType) -> None:
         with server, trio.move_on_after(TIMEOUT, shield=True):
             try:
                 await finish(opening, {Party.SERVER: trio.SocketStream(server)})

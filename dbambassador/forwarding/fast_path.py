@@ -22,12 +22,12 @@ import trio
 
 from dbambassador.events import DialEnded, SessionCrashed
 from dbambassador.forwarding.arrivals import Arrival, Arrivals
-from dbambassador.forwarding.conversation import Pending
+from dbambassador.forwarding.conversation import Pending, Said
 from dbambassador.forwarding.epoll_engine import CarriedSession, EpollEngine
 from dbambassador.forwarding.ledger import Lease
 from dbambassador.forwarding.service import Service
-from dbambassador.forwarding.session import Attempt, Greeting
-from dbambassador.forwarding.wire import Opened
+from dbambassador.forwarding.session import Attempt
+from dbambassador.forwarding.wire import Greeted, Opened
 from dbambassador.settings.schema import Balance, TargetSessionAttrs
 from dbambassador.transport.dial import Dialled, Outcome
 from dbambassador.values import Choice
@@ -42,7 +42,7 @@ class GoOn(Protocol):
     """Goes on with a client's session as a task of trio's; see `Session.run`."""
 
     def __call__(
-        self, client: trio.SocketStream, greeting: Greeting | None, attempt: Attempt | None, /
+        self, client: trio.SocketStream, greeting: Said[Greeted] | None, attempt: Attempt | None, /
     ) -> None: ...
 
 

@@ -17,10 +17,12 @@ from dbambassador.events import (
     Refusal,
     SessionCrashed,
 )
+from dbambassador.forwarding.conversation import Said
 from dbambassador.forwarding.departures import Departures
 from dbambassador.forwarding.preambles import Hearing
 from dbambassador.forwarding.service import Service
-from dbambassador.forwarding.session import Attempt, Greeting, Session
+from dbambassador.forwarding.session import Attempt, Session
+from dbambassador.forwarding.wire import Greeted
 from dbambassador.settings.schema import Database, Listen, UnixListen
 from dbambassador.transport.dial import tune
 from dbambassador.transport.listen import NoSuchAddress, close_tcp, listen_tcp
@@ -113,7 +115,7 @@ class Acceptor:
         return None
 
     def serve(
-        self, client: trio.SocketStream, greeting: Greeting | None = None, attempt: Attempt | None = None
+        self, client: trio.SocketStream, greeting: Said[Greeted] | None = None, attempt: Attempt | None = None
     ) -> None:
         """Starts a client's session, or goes on with it; see `Session.run`."""
         limit = self._service.limit
@@ -132,7 +134,7 @@ class Acceptor:
         client: trio.SocketStream,
         hearing: Hearing,
         refusal: Refusal | None,
-        greeting: Greeting | None,
+        greeting: Said[Greeted] | None,
         attempt: Attempt | None,
     ) -> None:
         session = Session(self._service, client, hearing, self._departures.begin)

@@ -14,13 +14,24 @@ from trio.socket import SocketType
 
 from dbambassador.events import CancelForwarded, ClientLeft, ClientRefused, DialEnded, Refusal
 from dbambassador.forwarding.cancels import forward
-from dbambassador.forwarding.conversation import Done, Party, Pending, begin
+from dbambassador.forwarding.conversation import Party, Said, begin
 from dbambassador.forwarding.conversing import FAREWELL_TIMEOUT, Held, farewell, finish
 from dbambassador.forwarding.ledger import LEFT, Lease, Stage
 from dbambassador.forwarding.preambles import Hearing
 from dbambassador.forwarding.relayed import Relayed
 from dbambassador.forwarding.service import Service
-from dbambassador.forwarding.wire import Cancel, Denied, Hello, Left, NotOpened, Opened, Request, Witness
+from dbambassador.forwarding.wire import (
+    Cancel,
+    Denied,
+    Greeted,
+    Hello,
+    Left,
+    NotOpened,
+    Opened,
+    Request,
+    Tried,
+    Witness,
+)
 from dbambassador.health.evidence import Evidence, Role, Signal, of_failed_dial
 from dbambassador.settings.schema import Balance, TargetSessionAttrs
 from dbambassador.transport.dial import Dialled, Outcome, detached, dial_host, reset_on_close
@@ -48,13 +59,7 @@ class Again:
     why: str = ""
 
 
-Greeting = Pending[Hello | Cancel | Left] | Done[Hello | Cancel | Left]
-Opening = (
-    Pending[Opened | NotOpened | Cancel | Left | Denied] | Done[Opened | NotOpened | Cancel | Left | Denied]
-)
-
-
-Depart = Callable[[Opening, SocketType], None]
+Depart = Callable[[Said[Tried], SocketType], None]
 """Goes on with an opening that has lost its client; see `departures`. The socket is its own."""
 
 
@@ -69,7 +74,7 @@ class Attempt:
     lease: Lease | None = None
     begun: socket.socket | Dialled | None = None
     """Its dial."""
-    opening: Opening | None = None
+    opening: Said[Tried] | None = None
     """What was said since, before this attempt was ours."""
 
     def take_begun(self) -> socket.socket | Dialled | None:
@@ -104,7 +109,7 @@ class Session:
     async def run(
         self,
         refusal: Refusal | None = None,
-        greeting: Greeting | None = None,
+        greeting: Said[Greeted] | None = None,
         attempt: Attempt | None = None,
     ) -> None:
         """Serves the client until it is over or an engine has it.
@@ -286,7 +291,7 @@ class Session:
         relayed.carried(self._service.engine.carry(link, relayed.over))
         self.handed_over = True
 
-    async def _converse(self, said: Pending[T] | Done[T]) -> T:
+    async def _converse(self, said: Said[T]) -> T:
         """Holds a conversation with the client alone."""
         return await finish(said, {Party.CLIENT: self._client}, self._hearing)
 

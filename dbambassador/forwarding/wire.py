@@ -116,8 +116,11 @@ class Request:
     """The client's way to us is private to this host, and ours to the server is not."""
 
 
-Greeting = Conversation[Hello | Cancel | Left]
-Opening = Conversation[Opened | NotOpened | Cancel | Left | Denied]
+Greeted = Hello | Cancel | Left
+Tried = Opened | NotOpened | Cancel | Left | Denied
+
+Greeting = Conversation[Greeted]
+Opening = Conversation[Tried]
 
 
 class Wire(Protocol):

@@ -12,12 +12,11 @@ import trio.testing
 
 from dbambassador.events import ClientLeft, ClientRefused, Refusal, SessionOpened
 from dbambassador.forwarding import departures, mysql_handshake
-from dbambassador.forwarding.conversation import begin
+from dbambassador.forwarding.conversation import Said, begin
 from dbambassador.forwarding.mysql_wire import MysqlWire
 from dbambassador.forwarding.service import Service
-from dbambassador.forwarding.session import Opening
 from dbambassador.forwarding.vigil import Vigil
-from dbambassador.forwarding.wire import Hello, Request
+from dbambassador.forwarding.wire import Hello, Request, Tried
 from dbambassador.health.evidence import Signal
 from dbambassador.health.judge import Judge
 from dbambassador.health.peer import PROBE_USER
@@ -242,7 +241,7 @@ def departing(nursery: trio.Nursery) -> departures.Departures:
     return departures.Departures(cast(Service, SimpleNamespace(database=DATABASE)), nursery)
 
 
-def opening() -> Opening:
+def opening() -> Said[Tried]:
     any_role = TargetSessionAttrs.ANY
     return begin(MysqlWire().open(Hello(), Request("db.test", any_role, any_role, lambda _: None)))
 
