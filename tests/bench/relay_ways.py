@@ -66,7 +66,7 @@ stream {{
 }}
 """
 
-_PGBOUNCER = """\
+PGBOUNCER_FILE = """\
 [databases]
 * = host=127.0.0.1 port={server} user=postgres
 [pgbouncer]
@@ -174,7 +174,7 @@ def _nginx(port: int, server: int, directory: Path) -> Process:
 
 def _pgbouncer(port: int, server: int, directory: Path) -> Process:
     # It refuses to run as root.
-    return _started("pgbouncer", [], _PGBOUNCER, port, server, directory, identity=unprivileged())
+    return _started("pgbouncer", [], PGBOUNCER_FILE, port, server, directory, identity=unprivileged())
 
 
 def _socat(port: int, server: int, directory: Path) -> Process:

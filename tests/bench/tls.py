@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import trustme
-
 from dbambassador.demo.installations import installations
 from dbambassador.demo.ports import free_port
 from dbambassador.demo.postgresql import Ground, PostgreSQL
@@ -21,8 +19,10 @@ from dbambassador.demo.processes import OURS as OURSELVES
 from dbambassador.demo.processes import Process, unprivileged
 from tests.bench import relay_load as load
 from tests.bench.figures import OURS, Spread, shown
-from tests.bench.relay_ways import PGBOUNCER, Way, wait_listening
+from tests.bench.relay_ways import PGBOUNCER, PGBOUNCER_FILE, Way, wait_listening
 from tests.end_to_end.setting import CHOSEN, environments
+from tests.testbed.certificates import Certificates
+from tests.testbed.postgresql import tls
 from tests.testbed.processes import Ambassador, environ
 from tests.testbed.requirements import find
 
@@ -46,23 +46,13 @@ verifyChain = yes
 CAfile = {roots}
 """
 
-_PGBOUNCER = """\
-[databases]
-* = host=127.0.0.1 port={server} user=postgres
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {listen}
-auth_type = any
-pool_mode = session
-max_client_conn = 1000
-default_pool_size = 300
-ignore_startup_parameters = extra_float_digits
-server_reset_query =
-log_connections = 0
-log_disconnections = 0
+_PGBOUNCER = (
+    PGBOUNCER_FILE
+    + """\
 server_tls_sslmode = verify-ca
 server_tls_ca_file = {roots}
 """
+)
 
 
 def run(ground: Ground, directory: Path) -> dict[str, object]:
@@ -122,30 +112,18 @@ def _told(what: str, unit: str, found: dict[str, list[load.Load]]) -> dict[str, 
 
 @contextmanager
 def _server(ground: Ground) -> Iterator[tuple[PostgreSQL, Path]]:
-    authority = trustme.CA()
-    certificate = authority.issue_cert("localhost", "127.0.0.1")
     place = ground.directory / "tls"
     place.mkdir()
-    roots, shown_one, key = (place / name for name in ("ca.pem", "server.crt", "server.key"))
-    authority.cert_pem.write_to_path(str(roots))
-    certificate.cert_chain_pems[0].write_to_path(str(shown_one))
-    certificate.private_key_pem.write_to_path(str(key))
-    key.chmod(0o600)
-    for path in (place, roots, shown_one, key):
-        ground.identity.give(path)
-    settings = {
-        "max_connections": "400",
-        "ssl": "on",
-        "ssl_cert_file": str(shown_one),
-        "ssl_key_file": str(key),
-    }
+    place.chmod(0o755)
+    certificates = Certificates(place)
+    settings = {"max_connections": "400", **tls(certificates.server())}
     server = PostgreSQL.created(ground, "encrypted", settings=settings)
     try:
         server.start()
         to = ("-h", "127.0.0.1", "-p", str(server.port), "-U", "postgres", "postgres")
         program = ground.installation.bin / "pgbench"
         subprocess.run([program, "-i", "-q", *to], check=True, capture_output=True, timeout=60)
-        yield server, roots
+        yield server, certificates.authority
     finally:
         server.stop()
 

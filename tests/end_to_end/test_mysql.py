@@ -15,6 +15,7 @@ import pytest
 
 from dbambassador.demo.postgresql import PostgreSQL
 from dbambassador.demo.processes import temporary_directory
+from tests.end_to_end.mysql_sessions import asked, connect
 from tests.end_to_end.setting import (
     CHOSEN,
     environments,
@@ -27,22 +28,6 @@ from tests.testbed.dns import Knot
 from tests.testbed.mariadb import PASSWORD, USER, MariaDB
 from tests.testbed.processes import StartAmbassador
 from tests.testbed.requirements import require
-
-
-def connect(port: int, **parameters: Any) -> pymysql.Connection[Any]:
-    return pymysql.connect(
-        **{"host": "127.0.0.1", "port": port, "user": USER, "password": PASSWORD, **parameters},
-        connect_timeout=10,
-        autocommit=True,
-    )
-
-
-def asked(connection: pymysql.Connection[Any], sql: str) -> Any:
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-        row = cursor.fetchone()
-    assert row is not None
-    return row[0]
 
 
 def test_both_protocols_are_served_by_one_process(

@@ -14,6 +14,7 @@ import pytest
 
 from dbambassador.demo.processes import temporary_directory
 from dbambassador.protocols.mysql_authentication import SHA256
+from tests.end_to_end.mysql_sessions import asked, connect
 from tests.end_to_end.setting import CHOSEN, environments, mysql_database, port_of
 from tests.testbed.certificates import Certificates
 from tests.testbed.dns import Knot
@@ -26,22 +27,6 @@ from tests.testbed.sid import sid_program
 
 PLAIN = {"ssl_disabled": True}
 CIPHER = "SHOW SESSION STATUS LIKE 'Ssl_cipher'"
-
-
-def connect(port: int, **parameters: Any) -> pymysql.Connection[Any]:
-    return pymysql.connect(
-        **{"host": "127.0.0.1", "port": port, "user": USER, "password": PASSWORD, **parameters},
-        connect_timeout=10,
-        autocommit=True,
-    )
-
-
-def asked(connection: pymysql.Connection[Any], sql: str) -> Any:
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-        row = cursor.fetchone()
-    assert row is not None
-    return row[-1]
 
 
 def empty_cache(server: MySQL) -> None:
