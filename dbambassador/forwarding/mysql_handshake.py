@@ -166,6 +166,9 @@ class Handshake:
         except Malformed as malformed:
             return (yield from self._leave(Lost(str(malformed), garbled=True)))
         self._plugin = read.plugin
+        if terms.exposed and read.plugin not in authentication.HASHING:
+            yield from self.end()  # its answer is the password itself, perhaps
+            return Denied(why_exposed(read.plugin))
         both = read.capabilities & self._greeting.capabilities
         self._multi_factor = bool(both & mysql.CLIENT_MULTI_FACTOR)
         if terms.tls is not None:
@@ -210,9 +213,9 @@ class Handshake:
             step = authentication.read_step(payload, multi_factor=self._multi_factor)
             if step.kind is Kind.SWITCH:
                 self._plugin, self._salt = step.plugin, step.data
-                if terms.exposed and step.plugin not in authentication.CHALLENGE_RESPONSE:
-                    yield from self.end()
-                    return Denied(why_exposed(step.plugin))
+            if terms.exposed and authentication.may_want_password(step, self._plugin):
+                yield from self.end()
+                return Denied(why_exposed(self._plugin))
             if step.kind in (Kind.OK, Kind.ERROR):
                 self._client.say(payload)
                 return self._opened(Seen(rejected=True) if step.kind is Kind.ERROR else None)

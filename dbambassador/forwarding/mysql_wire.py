@@ -66,6 +66,9 @@ class MysqlWire:
             return _of_error(first, greeting)
         if not greeting.capabilities & mysql.CLIENT_PROTOCOL_41 and self._encryption is None:
             return Opened(to_client=first.whole)  # of before MySQL 4.1: nothing of what follows is known
+        if first.rest and self._encryption is not None:
+            # Anybody may have said it: it must not be taken for a part of what is said in TLS.
+            return NotOpened(Signal.FALTERED, "it says more than its greeting before TLS")
         handshake = Handshake(hello, first, greeting)
         terms = self._terms(greeting, request)
         if isinstance(terms, Terms):

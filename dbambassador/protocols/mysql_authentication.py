@@ -20,6 +20,8 @@ CLEAR = "mysql_clear_password"
 
 CHALLENGE_RESPONSE = frozenset({NATIVE, ED25519, "parsec"})
 """Plugins that never send the password itself."""
+HASHING = CHALLENGE_RESPONSE | {CACHING_SHA2}
+"""Those that do not send it with their first answer."""
 TAKING_TURNS = frozenset({NATIVE, ED25519, CACHING_SHA2, SHA256, CLEAR})
 """Plugins known to speak in turns with the client, but for what `more_follows` tells."""
 
@@ -93,6 +95,13 @@ def wants_password(step: Step, plugin: str) -> bool:
     if plugin == CACHING_SHA2:
         return step == Step(Kind.DATA, FULL_AUTHENTICATION)
     return plugin == SHA256
+
+
+def may_want_password(step: Step, plugin: str) -> bool:
+    """The answer is the password in clear, where the client takes its connection for private, or may be."""
+    if step.kind is Kind.SWITCH:
+        return step.plugin not in CHALLENGE_RESPONSE
+    return wants_password(step, plugin)
 
 
 def unmasked(masked: bytes, salt: bytes) -> bytes:

@@ -371,6 +371,26 @@ def test_no_password_of_a_unix_socket_goes_over_the_network_in_clear(plugin: str
     assert packet.sequence == meeting.hello.exchanged
 
 
+@pytest.mark.parametrize("plugin", [CLEAR, SHA256, "dialog"])
+def test_nor_does_one_that_a_client_says_unasked(plugin: str) -> None:
+    meeting = Meeting(BookClient([introduction(plugin)]), BookServer(), exposed=True)
+    result = meeting.hold()
+    assert isinstance(result, Denied)
+    assert plugin in result.why
+    assert (meeting.server.introduced, meeting.server.verdict) == ([PROBE_USER], "denied")
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_what_is_cached_needs_no_password_and_what_is_not_gets_none(cached: bool) -> None:
+    """A client may answer the challenge of its account's plugin without being asked for that one."""
+    client = BookClient([introduction(CACHING_SHA2), PASSWORD])
+    meeting = Meeting(client, BookServer(CACHING_SHA2, cached=cached), exposed=True)
+    result = meeting.hold()
+    assert isinstance(result, Opened if cached else Denied)
+    assert meeting.server.verdict == ("in" if cached else "denied")
+    assert PASSWORD not in meeting.server.answers
+
+
 def test_a_hash_of_a_password_of_a_unix_socket_may_go_over_the_network() -> None:
     meeting = Meeting(BookClient([introduction()]), BookServer(), exposed=True)
     assert isinstance(meeting.hold(), Opened)
@@ -515,6 +535,21 @@ def test_nothing_but_a_strangers_name_goes_to_a_server_without_tls(encryption: E
     assert "sslmode" in result.detail
     assert (book.introduced, book.verdict) == ([PROBE_USER], "denied")
     assert meeting.hello.exchanged == 0
+
+
+def test_what_is_said_before_tls_is_not_taken_for_said_in_it(encryption: Encryption) -> None:
+    """As CVE-2021-23222 of PostgreSQL: somebody on the way could ask the client for something."""
+    asked = b"\xfemysql_clear_password\0"
+
+    class Prompted(BookServer):
+        def begin(self) -> bytes:
+            return super().begin() + mysql.packet(2, asked)
+
+    book = Prompted()
+    meeting = encrypting(encryption, BookClient([introduction(), PASSWORD]), book)
+    result = meeting.hold()
+    assert isinstance(result, NotOpened)
+    assert (meeting.client.told, book.introduced) == ([], [])
 
 
 def test_nothing_goes_to_a_server_whose_certificate_is_somebody_elses(encryption: Encryption) -> None:

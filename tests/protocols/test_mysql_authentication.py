@@ -15,6 +15,7 @@ from dbambassador.protocols.mysql_authentication import (
     SHA256,
     Kind,
     Step,
+    may_want_password,
     more_follows,
     read_step,
     unmasked,
@@ -66,6 +67,16 @@ def test_a_password_is_wanted_by_full_authentication_and_always_by_sha256() -> N
     assert not wants_password(Step(Kind.SWITCH, SALT, CACHING_SHA2), CACHING_SHA2)
     assert wants_password(Step(Kind.SWITCH, SALT, SHA256), SHA256)
     assert not wants_password(Step(Kind.SWITCH, b"", CLEAR), CLEAR)
+
+
+def test_what_may_be_a_password_in_clear_is_known_before_it_is_said() -> None:
+    for plugin in (CACHING_SHA2, SHA256, CLEAR, "dialog"):
+        assert may_want_password(Step(Kind.SWITCH, SALT, plugin), plugin)
+    for plugin in (NATIVE, ED25519):
+        assert not may_want_password(Step(Kind.SWITCH, SALT, plugin), plugin)
+    assert may_want_password(Step(Kind.DATA, b"\4"), CACHING_SHA2)
+    assert not may_want_password(Step(Kind.DATA, b"\3"), CACHING_SHA2)
+    assert not may_want_password(Step(Kind.OK), CACHING_SHA2)
 
 
 @pytest.mark.parametrize(
