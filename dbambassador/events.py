@@ -255,6 +255,7 @@ class Refusal(Enum):
     NO_DESCRIPTORS = "no file descriptors left"
     ROLE = "server is in another role"
     UNSAFE = "unsafe session"
+    NO_TLS = "it wants TLS, and has none with the ambassador (see sslmode)"
     GARBLED = "not understood"
     BROKEN_OFF = "its server broke off"
     """In the middle of the client's handshake with it."""

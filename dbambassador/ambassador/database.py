@@ -59,7 +59,7 @@ class ServedDatabase:
         Raises:
           UnusableFiles: its certificates, its key.
         """
-        encryption = encryption_of(database, shared.publish)
+        self.encryption = encryption = encryption_of(database, shared.publish)
         self.database = database
         self.refresher = Refresher(database, shared.resolver, shared.publish)
         self.ledger = Ledger()

@@ -22,6 +22,7 @@ def database(served: ServedDatabase, now: float) -> Json:
         "name": served.database.name,
         "protocol": served.database.protocol.value,
         "sslmode": tls.mode.value if tls is not None else None,
+        "certificates": served.encryption.problem if served.encryption is not None else None,
         "listeners": [str(listen) for listen in served.database.listen],
         "targets": _targets(targets, now),
         "addresses": [

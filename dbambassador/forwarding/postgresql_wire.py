@@ -29,7 +29,7 @@ from dbambassador.protocols.postgresql import (
 )
 from dbambassador.protocols.postgresql_tap import StartupTap
 from dbambassador.settings.schema import TargetSessionAttrs
-from dbambassador.transport.tls import TlsFailed
+from dbambassador.transport.tls import NO_TLS, TlsFailed
 from dbambassador.transport.tls_files import ALPN, Encryption
 
 _ENCRYPTION = (Kind.SSL, Kind.GSSENC)
@@ -73,7 +73,7 @@ class PostgresqlWire:
         if opening.kind is Kind.CANCEL:
             return Cancel(opening.cancel_key, opening.packet, self._encryption)
         if opening.kind is Kind.DIRECT_TLS:
-            return Left("began TLS, which the ambassador itself speaks with the server: see sslmode")
+            return Left("it began TLS, which the ambassador itself speaks with the server", Refusal.NO_TLS)
         if self._encryption is None:
             return (yield from _start(hello, request))
         return (yield from _start_encrypted(self._encryption, hello, request))
@@ -124,7 +124,7 @@ class PostgresqlWire:
     def last_words(self, hello: Hello, refusal: Refusal, why: str) -> Conversation[bytes]:
         # An error in place of the answer to a request for encryption would lose its SQLSTATE, and libpq would
         # not try its next host.
-        opening = yield from _startup_of(hello)
+        opening = yield from _startup_of(hello, None)
         if isinstance(opening, Left) or opening.kind is not Kind.STARTUP:
             return b""
         sqlstate = _SQLSTATES.get(refusal, CANNOT_CONNECT_NOW)
@@ -141,6 +141,8 @@ def _start_encrypted(
     if not encryption.direct:
         # One byte and no more: what follows must be encrypted (CVE-2021-23222).
         answered = yield Ask(Party.SERVER, ENCRYPTION_REQUEST, 1)
+        if answered.data == b"N":
+            return NotOpened(Signal.FALTERED, f"no TLS with the server: {NO_TLS}")
         if answered.data != b"S":
             return NotOpened(Signal.FALTERED, why_not_encrypted(answered.data) or answered.reason)
     failure = yield from handshake(tls)
@@ -251,26 +253,33 @@ def _opening_of(hello: Hello) -> Conversation[Opening | Left]:
         hello.data += heard.data
 
 
-def _startup_of(hello: Hello) -> Conversation[Opening | Left]:
-    """The same, if need be after telling the client that there is no encryption."""
+def _startup_of(hello: Hello, refusal: Refusal | None = Refusal.NO_TLS) -> Conversation[Opening | Left]:
+    """The same, if need be after telling the client that there is no encryption.
+
+    Args:
+      refusal: of a client that leaves then.
+    """
     refused: set[Kind] = set()
     opening = yield from _opening_of(hello)
     while isinstance(opening, Opening) and opening.kind in _ENCRYPTION:
-        opening = yield from _tell_no(hello, opening.kind, refused)
+        opening = yield from _tell_no(hello, opening.kind, refused, refusal)
     return opening
 
 
-def _tell_no(hello: Hello, encryption: Kind, refused: set[Kind]) -> Conversation[Opening | Left]:
+def _tell_no(
+    hello: Hello, encryption: Kind, refused: set[Kind], refusal: Refusal | None = None
+) -> Conversation[Opening | Left]:
     """Refuses an encryption, and reads what the client asks next. Each of the two may be asked for once.
 
     Args:
       refused: those that were, before.
+      refusal: of a client that leaves then, if it was TLS.
     """
     refused.add(encryption)
     hello.data = b""
     heard = yield Ask(Party.CLIENT, b"N")
     if not heard.data:
-        return Left(heard.reason)
+        return Left(heard.reason, refusal if encryption is Kind.SSL else None)
     hello.data = heard.data
     opening = yield from _opening_of(hello)
     if isinstance(opening, Opening) and opening.kind in refused:

@@ -126,7 +126,8 @@ class Session:
             elif isinstance(hello, Cancel):
                 await self._cancel(hello)
             elif refusal is not None:
-                await self._refuse(hello, refusal, "")
+                maximum = self._service.limit.maximum
+                await self._refuse(hello, refusal, f"{maximum} clients at once: see --max-connections")
             else:
                 await self._serve(hello, attempt)
 
@@ -318,6 +319,8 @@ class Session:
                 await farewell(self._client, told)
 
     def _left(self, left: Left) -> None:
+        if left.refusal is not None:
+            self._service.publish(ClientRefused(self._name, left.refusal, left.reason))
         self._service.publish(ClientLeft(self._name, left.reason))
 
     def _observe(self, evidence: Evidence | None) -> None:

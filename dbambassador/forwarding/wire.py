@@ -47,6 +47,8 @@ class Left:
     """A client that is gone, or speaks something else."""
 
     reason: str
+    refusal: Refusal | None = None
+    """What it was refused, if that is why."""
 
 
 @dataclass(frozen=True, slots=True)

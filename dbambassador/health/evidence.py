@@ -78,8 +78,8 @@ def of_failed_dial(address: Address, dialled: Dialled, signal: Signal) -> Eviden
 
 
 def of_failed_tls(address: Address, why: str) -> Evidence:
-    """The evidence in a check whose TLS did not come about."""
-    return Evidence(address, Signal.FAILED, f"no TLS with the server: {why}")
+    """The evidence in a check whose TLS did not come about. It says nothing of sessions that have theirs."""
+    return Evidence(address, Signal.NOT_READY, f"no TLS with the server: {why}")
 
 
 def of_denied_login(address: Address, why: str) -> Evidence:

@@ -28,6 +28,9 @@ from dbambassador.latest import Latest
 from dbambassador.settings.schema import Database
 from dbambassador.values import Address, Choice, Target
 
+REASON_PERIOD = 10.0
+"""Seconds between two reasons that are told of an address that is of no use. One that comes and goes may have
+another one at each check."""
 SETTLING_PERIOD = 0.2
 """Seconds between looks at a decision that waits for the clock."""
 MOST_TOLD_OF = 256
@@ -63,6 +66,8 @@ class Judge:
         self._checking: set[Address] = set()
         self._blocked: set[Address] = set()
         self._denied: set[Address] = set()
+        self._reasons: dict[Address, tuple[str, float]] = {}
+        """Why it is in its state, as was last told, and when."""
         self._roles: dict[Address, Role] = {}
         """As last told, however long ago."""
         self._told: tuple[object, ...] = ()
@@ -113,22 +118,32 @@ class Judge:
         if record == before:
             return
         self._records[evidence.address] = record
-        if record.state is not before.state:
+        changed = record.state is not before.state
+        if changed:
             checked_at = self._checked_at.get(record.address, 0.0)
             self._due[record.address] = (
                 schedule.after_change(evidence, record, checked_at, now, self._check)
                 if self._is_checked(record.address)
                 else schedule.retry(record, now, self._check)
             )
-            self._publish(
-                AddressChanged(
-                    self._database.name, record.address, before.state.value, record.state.value, record.why
-                )
-            )
+        if changed or self._has_new_reason(record, now):
+            self._reasons[record.address] = (record.why, now)
+            states = (before.state.value, record.state.value)
+            self._publish(AddressChanged(self._database.name, record.address, *states, record.why))
         self._note_role(record)
-        if (record.state, record.role, record.tried_at) != (before.state, before.role, before.tried_at):
+        if (record.state, record.role, record.tried_at, record.why) != (
+            before.state,
+            before.role,
+            before.tried_at,
+            before.why,
+        ):
             self._decide()
             self._wake.set()
+
+    def _has_new_reason(self, record: Record, now: float) -> bool:
+        """Whether an address is of no use for another reason than was told, and it is time to tell."""
+        told, told_at = self._reasons.get(record.address, (record.why, now))
+        return not record.usable and record.why != told and now >= told_at + REASON_PERIOD
 
     def why_closed(self, address: Address) -> str:
         """Why the sessions of an address had to end."""
@@ -164,6 +179,7 @@ class Judge:
             self._checked_at = {a: at for a, at in self._checked_at.items() if a in self._records}
             self._blocked &= kept.keys()
             self._denied &= kept.keys()
+            self._reasons = {a: reason for a, reason in self._reasons.items() if a in self._records}
             self._roles = {address: role for address, role in self._roles.items() if address in kept}
             if len(self._told_of) > MOST_TOLD_OF:
                 self._told_of.clear()

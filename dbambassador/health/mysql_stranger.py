@@ -14,7 +14,7 @@ from dbambassador.health.peer import PROBE_USER, Peer
 from dbambassador.protocols import mysql
 from dbambassador.protocols.malformed import Malformed
 from dbambassador.transport.dial import reset_on_close
-from dbambassador.transport.tls import UNVERIFIED, TlsEnd, TlsFailed, Untrusted
+from dbambassador.transport.tls import NO_TLS, UNVERIFIED, TlsEnd, TlsFailed, Untrusted
 from dbambassador.transport.tls_files import Encryption
 from dbambassador.transport.tls_stream import TlsStream, begin_tls
 
@@ -22,7 +22,6 @@ PATIENCE = 0.5
 """Seconds for a server that has greeted to turn an unknown user away. MySQL's connection_control, which
 security benchmarks ask for, waits 1 s with the fourth refusal and 1 s longer with each one after it."""
 
-NO_TLS = "it has no TLS, which sslmode asks for"
 
 _NOT_READY_ERRORS = frozenset({mysql.SERVER_SHUTDOWN, mysql.OFFLINE_MODE, mysql.NOT_PREPARED})
 

@@ -137,6 +137,13 @@ class Record:
         return self.role is Role.UNKNOWN and self.role_seen_at > 0
 
 
+_NEW_REASONS = {(State.UP, Signal.ANSWERED)} | {
+    (state, signal)
+    for state in (State.DOWN, State.NOT_READY)
+    for signal in (Signal.FAILED, Signal.SILENT, Signal.NOT_READY)
+}
+"""What tells why an address still is what it is."""
+
 FRESH = 0.1
 """Seconds for which one session's success stands for those of others."""
 
@@ -162,7 +169,7 @@ def after(record: Record, evidence: Evidence, now: float, check: Check) -> Recor
             record = replace(record, role=Role.UNKNOWN, role_seen_at=0.0, unopened=0)
         if state is State.OPEN:
             record = replace(record, trips=record.trips + 1)
-    elif evidence.signal is Signal.ANSWERED and state is State.UP:
+    elif (state, evidence.signal) in _NEW_REASONS:
         record = replace(record, why=evidence.detail)
     if evidence.role is not Role.UNKNOWN:
         record = replace(record, role=evidence.role, role_seen_at=now, tried_at=0.0)

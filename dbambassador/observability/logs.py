@@ -14,6 +14,9 @@ from dbambassador.observability import phrases
 from dbambassador.observability.phrases import Level, Phrase
 from dbambassador.printable import printable
 
+_SUBJECTS = dict.fromkeys(("certificates_reloaded", "certificates_unusable"), "certificates")
+"""Events of one subject: the other one makes the same one news again."""
+
 REPEAT_WINDOW = 30.0
 """Seconds in which the same message about the same thing is written once."""
 
@@ -66,7 +69,7 @@ class Log:
         if phrase.level is Level.DEBUG:
             self._put(now, name, phrase, 0)
             return
-        subject = (name, phrase.database, str(getattr(event, "address", "")))
+        subject = (_SUBJECTS.get(name, name), phrase.database, str(getattr(event, "address", "")))
         last = self._last.pop(subject, None)
         repeated = 0
         if last is not None:

@@ -130,6 +130,13 @@ ROLE = Family(
     "dbambassador_address_role", ("database", "address", "role"), "1 for the role of an address.", "gauge"
 )
 
+CERTIFICATES = Family(
+    "dbambassador_certificates_usable",
+    ("database",),
+    "0 while changed certificate files cannot be used, and the former ones are; no series without own TLS.",
+    "gauge",
+)
+
 Sample = tuple[Family, tuple[str, ...], float]
 
 
@@ -214,6 +221,8 @@ def _gauges(snapshot: Mapping[str, Any]) -> Iterator[Sample]:
         yield HELD, (name,), database["held"]
         yield EPOCH, (name,), choice["epoch"]
         yield USABLE, (name,), bool(choice["pool"]) and not choice["on_trial"]
+        if database["certificates"] is not None:
+            yield CERTIFICATES, (name,), not database["certificates"]
         for address in choice["pool"]:
             yield CHOSEN, (name, address), 1
         for address in database["addresses"]:

@@ -27,6 +27,11 @@ class Level(IntEnum):
     ERROR = 40
 
 
+_LEVELS = {
+    Refusal.TOO_MANY: Level.WARNING,
+    Refusal.NO_TLS: Level.WARNING,
+    Refusal.UNSAFE: Level.ERROR,
+}
 DETAILS: frozenset[type[Event]] = frozenset(
     {
         events.CancelForwarded,
@@ -154,7 +159,8 @@ def _of_a_database(event: Event) -> Phrase | None:
             fields = {"address": str(address), "before": before, "state": now, "why": why}
             # A server's leave-taking looks like trouble until the check that follows: no news by itself.
             level = Level.DEBUG if "suspect" in (before, now) and now in ("suspect", "up") else Level.INFO
-            return Phrase(level, f"{address} is {now}, was {before}: {why}", fields)
+            text = f"is still {now}" if now == before else f"is {now}, was {before}"
+            return Phrase(level, f"{address} {text}: {why}", fields)
         case events.ProbeEnded(_, address, outcome, seconds):
             fields = {"address": str(address), "outcome": outcome, "seconds": round(seconds, 4)}
             return Phrase(Level.DEBUG, f"check of {address}: {outcome} after {duration(seconds)}", fields)
@@ -245,7 +251,7 @@ def _of_a_session(event: Event) -> Phrase | None:
             return Phrase(Level.DEBUG, text, fields)
         case events.ClientRefused(_, refusal, why):
             # The other reasons follow from a change of state that has its own line.
-            level = {Refusal.TOO_MANY: Level.WARNING, Refusal.UNSAFE: Level.ERROR}.get(refusal, Level.DEBUG)
+            level = _LEVELS.get(refusal, Level.DEBUG)
             text = f"client refused: {refusal.value}" + (f": {why}" if why else "")
             return Phrase(level, text, {"reason": refusal.name.lower(), "why": why})
         case events.ClientLeft(_, reason):

@@ -111,6 +111,8 @@ def _database(database: Snapshot) -> Iterator[str]:
     yield printable(f"{database['name']} ({database['protocol']}{tls}): {sessions}{held}")
     yield printable(f"  {' → '.join(path(database))}")
     yield printable(f"  {situation(database)}")
+    if database["certificates"]:
+        yield printable(f"  former certificates in use: {database['certificates']}")
     yield printable(f"  DNS {lookup(database)}")
     if database["addresses"]:
         heads = ("", "address", "name", "state", "role", "for", "sessions", "why")

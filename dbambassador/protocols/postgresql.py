@@ -130,11 +130,9 @@ ENCRYPTION_REQUEST = _LENGTH_AND_CODE.pack(8, SSL_REQUEST)
 
 
 def why_not_encrypted(answer: bytes) -> str:
-    """What another answer than `S` to an encryption request says; empty where there is none."""
+    """What another answer than `S` and `N` to an encryption request says; empty where there is none."""
     if not answer:
         return ""
-    if answer == b"N":
-        return "it has no TLS, which sslmode asks for"
     if answer == b"E":
         return "it answers a request for TLS with an error"
     return f"not a PostgreSQL server (its answer begins with {answer!r})"

@@ -6,6 +6,7 @@ import ipaddress
 import posixpath
 import re
 
+from dbambassador.settings import reading
 from dbambassador.settings.reading import Refused
 from dbambassador.settings.schema import (
     Endpoint,
@@ -17,6 +18,7 @@ from dbambassador.settings.schema import (
     UnixListen,
 )
 from dbambassador.settings.template import pieces
+from dbambassador.settings.tree import Node, Scalar
 
 LONGEST_SOCKET_PATH = 107
 """sockaddr_un has 108 bytes for the path and its closing zero (unix(7))."""
@@ -34,13 +36,20 @@ ENDPOINT_FORMS = "HOST:PORT, [IPv6]:PORT or srv:_SERVICE._tcp.NAME"
 USUAL_PORT = {Protocol.POSTGRESQL: 5432, Protocol.MYSQL: 3306}
 
 
-def duration(text: str, longest: float, expected: str, *, shortest: float = 0.0) -> float:
+def read_duration(node: Node, longest: float, expected: str, *, shortest: float = 0.0) -> float:
     """Seconds. Raises `Refused`."""
-    written = DURATION.fullmatch(text)
-    if written is None:
-        bare = re.fullmatch(r"[0-9.]+", text)
-        raise Refused(expected, hint=f"with a unit: {text}s or {text}ms" if bare else "")
-    seconds = float(written[1]) * SECONDS[written[2]]
+    if isinstance(node, Scalar) and node.kind in ("int", "float"):
+        raise Refused(expected, hint=f"with a unit: {node.text}s or {node.text}ms")
+    return duration(reading.text(expected)(node), longest, expected, shortest=shortest)
+
+
+def duration(written: str, longest: float, expected: str, *, shortest: float = 0.0) -> float:
+    """Seconds. Raises `Refused`."""
+    parts = DURATION.fullmatch(written)
+    if parts is None:
+        bare = re.fullmatch(r"[0-9.]+", written)
+        raise Refused(expected, hint=f"with a unit: {written}s or {written}ms" if bare else "")
+    seconds = float(parts[1]) * SECONDS[parts[2]]
     if not shortest <= seconds <= longest:
         raise Refused(expected)
     return seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from dbambassador.settings.addresses import duration
+from dbambassador.settings.addresses import read_duration
 from dbambassador.settings.database_format import (
     CHECK_ALTERNATIVES,
     CHECK_KEYS,
@@ -150,4 +150,4 @@ def _recheck(node: Node) -> float:
 
 
 def _duration(node: Node, shortest: float, longest: float, expected: str) -> float:
-    return duration(text(expected)(node), longest, expected, shortest=shortest)
+    return read_duration(node, longest, expected, shortest=shortest)

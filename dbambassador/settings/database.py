@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dbambassador.settings.addresses import (
     ENDPOINT_FORMS,
     LISTEN_FORMS,
-    duration,
     endpoint,
     host_name,
     listen,
+    read_duration,
 )
 from dbambassador.settings.check import decode_check
 from dbambassador.settings.database_format import (
@@ -185,11 +185,11 @@ def _not_itself(found: Endpoint, addresses: tuple[Listen, ...]) -> Callable[[Nod
 
 
 def _hold(node: Node) -> float:
-    return duration(text(HOLD_EXPECTED)(node), LONGEST_HOLD, HOLD_EXPECTED)
+    return read_duration(node, LONGEST_HOLD, HOLD_EXPECTED)
 
 
 def _idle(node: Node) -> float:
-    seconds = duration(text(IDLE_EXPECTED)(node), LONGEST_IDLE, IDLE_EXPECTED)
+    seconds = read_duration(node, LONGEST_IDLE, IDLE_EXPECTED)
     if 0 < seconds < SHORTEST_IDLE:
         raise Refused(IDLE_EXPECTED)
     return seconds

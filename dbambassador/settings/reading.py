@@ -174,6 +174,8 @@ def one_of(choices: type[E], what: str) -> Callable[[Node], E]:
 
     def parse_choice(node: Node) -> E:
         expected = f"{what}: {listed(values)}"
+        if isinstance(node, Scalar) and node.kind != "str" and node.text not in values:
+            raise Refused(expected)  # quoting it would not help
         written = text(expected)(node)
         if written not in values:
             raise Refused(expected)

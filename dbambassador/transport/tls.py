@@ -39,6 +39,8 @@ _OF_PROTOCOL = {
     "TLSV1_ALERT_PROTOCOL_VERSION": "its TLS is older than 1.2",
     "NO_PROTOCOLS_AVAILABLE": "its TLS is older than 1.2",
 }
+NO_TLS = "it offers none, and sslmode asks for it"
+"""Why there is no TLS with a server that does not speak it."""
 _ALERT = "ALERT_"
 _OF_CLIENT_CERTIFICATE = {
     "certificate required": "it asks for a client certificate: sslcert and sslkey",

@@ -46,6 +46,8 @@ class Encryption:
         self._told = told
         self._stamps = _stamps(tls)
         self._looked_at = monotonic()
+        self.problem = ""
+        """Why the files as they are now cannot be used; empty: they are in use."""
         self._context = _context(tls)
 
     def begin(self, host: str) -> TlsEnd:
@@ -72,9 +74,10 @@ class Encryption:
         try:
             self._context = _context(self.settings)
         except Unusable as error:
-            self._told(str(error))
+            self.problem = str(error)
         else:
-            self._told("")
+            self.problem = ""
+        self._told(self.problem)
 
 
 def encryption_of(database: Database, publish: Publish) -> Encryption | None:

@@ -10,7 +10,7 @@ import trio
 
 from dbambassador.protocols.malformed import Malformed
 from dbambassador.protocols.postgresql import ENCRYPTION_REQUEST, why_not_encrypted
-from dbambassador.transport.tls import READ, TlsEnd, TlsFailed
+from dbambassador.transport.tls import NO_TLS, READ, TlsEnd, TlsFailed
 from dbambassador.transport.tls_files import ALPN, Encryption
 
 FAREWELL_TIMEOUT = 0.1
@@ -111,7 +111,7 @@ async def begin_postgresql_tls(connection: trio.SocketStream, encryption: Encryp
     """The same with a PostgreSQL server, which is asked first unless `sslnegotiation` is `direct`.
 
     Raises:
-      Malformed: the server has none, or is no PostgreSQL server.
+      Malformed: it is no PostgreSQL server.
       TlsFailed, trio.BrokenResourceError
     """
     tls = encryption.begin(host)
@@ -119,6 +119,8 @@ async def begin_postgresql_tls(connection: trio.SocketStream, encryption: Encryp
         await connection.send_all(ENCRYPTION_REQUEST)
         # One byte and no more: what follows must be encrypted (CVE-2021-23222).
         answer = bytes(await connection.receive_some(1))
+        if answer == b"N":
+            raise TlsFailed(NO_TLS)
         if answer != b"S":
             raise Malformed(why_not_encrypted(answer) or "connection closed before an answer")
     stream = await begin_tls(connection, tls)

@@ -163,7 +163,7 @@ def test_postgresql_with_a_bad_certificate_is_refused_in_plain_words(
         database = postgresql_database(f"127.0.0.1:{orders.server.port}", **verified(certificates, hold="0s"))
         running = ambassador("--environments", environments(tmp_path, orders=database), *CHOSEN)
         where = f"127.0.0.1:{orders.server.port}"
-        running.wait_for(f" orders: {where} is down, was new: no TLS with the server: {words}$")
+        running.wait_for(f" orders: {where} is not-ready, was new: no TLS with the server: {words}$")
         running.wait_for(f" orders: no usable address: {where}: no TLS with the server: {words}$")
         body = refused(port_of(database))
         assert read_error(body).sqlstate == "57P03"
@@ -191,7 +191,7 @@ def test_mysql_with_a_bad_certificate_is_refused_in_plain_words(
     database = mysql_database(f"127.0.0.1:{server.port}", **verified(certificates, hold="0s"))
     running = ambassador("--environments", environments(tmp_path, catalog=database), *CHOSEN)
     where = f"127.0.0.1:{server.port}"
-    running.wait_for(f" catalog: {where} is down, was new: no TLS with the server: {words}$")
+    running.wait_for(f" catalog: {where} is not-ready, was new: no TLS with the server: {words}$")
     with pytest.raises(pymysql.OperationalError) as told:
         pymysql.connect(host="127.0.0.1", port=port_of(database), user=USER, password=PASSWORD)
     code, message = told.value.args
@@ -210,14 +210,14 @@ def test_another_address_takes_over_from_one_that_cannot_be_trusted(
         first, second = expired.server.port, orders.server.port
         database = postgresql_pool(first, second, **verified(certificates, target_session_attrs="primary"))
         running = ambassador("--environments", environments(tmp_path, orders=database), *CHOSEN)
-        running.wait_for(f"127.0.0.1:{first} is down, was new: .*: its certificate has expired$")
+        running.wait_for(f"127.0.0.1:{first} is not-ready, was new: .*: its certificate has expired$")
         with connect(port_of(database)) as session:
             assert asked(session, "SELECT inet_server_port()") == second
             assert asked(session, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()") is True
 
         # While a session is open, the second one's certificate is replaced, and checks find the first.
         expired.show(certificates.server())
-        running.wait_for(f"127.0.0.1:{first} is up, was down")
+        running.wait_for(f"127.0.0.1:{first} is up, was not-ready")
 
 
 def test_certificates_are_read_anew_as_kubernetes_replaces_them(
@@ -233,16 +233,17 @@ def test_certificates_are_read_anew_as_kubernetes_replaces_them(
             hold="3s",
         )
         running = ambassador("--environments", environments(tmp_path, orders=database), *CHOSEN)
-        with connect(port_of(database)) as session:
-            assert asked(session, "SELECT 1") == 1
+        old = connect(port_of(database))
+        assert asked(old, "SELECT 1") == 1
         try:
             orders.show(others.server())
             with ThreadPoolExecutor() as threads:
                 held = threads.submit(connect, port_of(database))
-                running.wait_for("is down, .*: its certificate comes from an authority that is not in")
+                running.wait_for("is not-ready, .*: its certificate comes from an authority that is not in")
                 volume.put(others.authority.read_bytes())
                 with held.result(timeout=10) as session:
                     assert asked(session, "SELECT 1") == 1
+            assert asked(old, "SELECT 1") == 1, "a running session stays"
             assert told(running, "orders: certificates were read anew") == 1
 
             volume.put(b"half a fi")
@@ -259,7 +260,9 @@ def test_certificates_are_read_anew_as_kubernetes_replaces_them(
             with connect(port_of(database)) as session:
                 assert asked(session, "SELECT 1") == 1
             assert told(running, "changed certificates cannot be used") == 1
+            assert told(running, "orders: certificates were read anew") == 2
         finally:
+            old.close()
             orders.show(certificates.server())
 
 

@@ -14,6 +14,7 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dbambassador.events import Refusal
 from dbambassador.forwarding.conversation import Ask, Heard, Party, Pending, answer, begin
 from dbambassador.forwarding.engine import Engine, How, Link
 from dbambassador.forwarding.postgresql_wire import PostgresqlWire
@@ -163,7 +164,7 @@ def test_what_binds_to_tls_is_taken_off_the_offer(encryption: Encryption) -> Non
 @pytest.mark.parametrize(
     ("answered", "why"),
     [
-        (b"N", "it has no TLS, which sslmode asks for"),
+        (b"N", "it offers none, and sslmode asks for it"),
         (b"E", "it answers a request for TLS with an error"),
         (b"H", "not a PostgreSQL server"),
         (b"", "closed the connection"),
@@ -209,7 +210,17 @@ def test_a_client_that_begins_tls_itself_is_told_where_it_ends(encryption: Encry
         result = hold(wire.open(Hello(), request()), Parties(b"\x16\x03\x01hello", b"", [1000]))
 
         assert isinstance(result, Left)
-        assert "sslmode" in result.reason
+        assert result.refusal is Refusal.NO_TLS
+
+
+def test_a_client_that_leaves_when_told_that_there_is_no_tls_was_refused_that(encryption: Encryption) -> None:
+    for wire in (PostgresqlWire(encryption), PostgresqlWire(passes_tls=False)):
+        result = hold(wire.open(Hello(), request()), Asking(SSL_REQUEST, b"", [1000]))
+
+        assert result == Left("closed the connection", Refusal.NO_TLS)
+    passing = Asking(SSL_REQUEST, b"", [1000])
+    passing.to_ssl_request = b"N"
+    assert hold(PostgresqlWire().open(Hello(), request()), passing) == Left("closed the connection")
 
 
 def test_a_cancel_behind_a_request_for_encryption_is_seen(encryption: Encryption) -> None:

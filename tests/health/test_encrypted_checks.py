@@ -135,7 +135,7 @@ async def test_a_bad_certificate_fails_in_plain_words(
         for protocol, port in ((Protocol.POSTGRESQL, one.port), (Protocol.MYSQL, other.port)):
             for credentials in (None, login):
                 evidence = await checked(protocol, port, full(certificates), login=credentials)
-                assert (evidence.signal, evidence.role) == (Signal.FAILED, Role.UNKNOWN)
+                assert (evidence.signal, evidence.role) == (Signal.NOT_READY, Role.UNKNOWN)
                 assert evidence.detail == f"no TLS with the server: {words}"
         until(lambda: "could not accept SSL connection: " in one.log.read_text(), "PostgreSQL tells as well")
 
@@ -162,8 +162,8 @@ async def test_a_server_without_tls_fails(
     with postgresql_showing(postgresql_tls_ground, f"plain-{with_login}", None) as server:
         for protocol, port in ((Protocol.POSTGRESQL, server.port), (Protocol.MYSQL, mariadb.port)):
             evidence = await checked(protocol, port, full(certificates), login=login)
-            assert evidence.signal is Signal.FAILED
-            assert evidence.detail.endswith("it has no TLS, which sslmode asks for")
+            assert evidence.signal is Signal.NOT_READY
+            assert evidence.detail.endswith("it offers none, and sslmode asks for it")
 
 
 async def test_disable_never_speaks_tls(
@@ -260,7 +260,7 @@ async def test_an_own_certificate_that_the_server_refuses_is_named(
             for protocol, port in ((Protocol.POSTGRESQL, server.port), (Protocol.MYSQL, other.port)):
                 evidence = await checked(protocol, port, tls, login=login)
                 assert (evidence.signal, evidence.detail) == (
-                    Signal.FAILED,
+                    Signal.NOT_READY,
                     "no TLS with the server: it does not trust the authority of our sslcert",
                 )
 
@@ -277,7 +277,7 @@ async def test_direct_tls(postgresql_sid_ground: Ground, certificates: Certifica
 async def test_direct_tls_with_an_older_server_fails(trusted: PostgreSQL, certificates: Certificates) -> None:
     direct = replace(full(certificates), negotiation=Negotiation.DIRECT)
     evidence = await checked(Protocol.POSTGRESQL, trusted.port, direct)
-    assert evidence.signal is Signal.FAILED
+    assert evidence.signal is Signal.NOT_READY
 
 
 async def _speak_tls(stream: trio.SocketStream, context: ssl.SSLContext) -> trio.SSLStream[trio.SocketStream]:
@@ -317,7 +317,7 @@ async def test_tcp_has_its_tls_checked(certificates: Certificates) -> None:
     async with stub(_plain) as address:
         evidence = await checked(Protocol.TCP, address.port, full(certificates))
     assert (evidence.signal, evidence.detail) == (
-        Signal.FAILED,
+        Signal.NOT_READY,
         "no TLS with the server: what it says is no TLS",
     )
 

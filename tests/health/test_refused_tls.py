@@ -76,7 +76,7 @@ def test_a_bad_certificate_is_refused_once_and_its_successor_found(
         checks = Checks(server, app, full, login)
         evidence = checks.check(CHECKS)
         assert (evidence.signal, evidence.detail) == (
-            Signal.FAILED,
+            Signal.NOT_READY,
             "no TLS with the server: its certificate has expired",
         )
         assert server.counted() == 1
@@ -111,7 +111,7 @@ def test_a_tls_that_does_not_come_about_is_tried_once(
         checks.encryption.context.minimum_version = ssl.TLSVersion.TLSv1_3
         evidence = checks.check(CHECKS)
         assert (evidence.signal, evidence.detail) == (
-            Signal.FAILED,
+            Signal.NOT_READY,
             "no TLS with the server: its TLS is older than 1.2",
         )
         assert server.counted() == 1
@@ -122,7 +122,7 @@ def test_a_server_without_tls_counts_nothing(
 ) -> None:
     full = Tls(mode=SslMode.VERIFY_FULL, rootcert=str(certificates.authority))
     with counting(CountingMariaDB, mariadb_directory, f"without-{login is not None}") as (server, app):
-        assert Checks(server, app, full, login).check(CHECKS).signal is Signal.FAILED
+        assert Checks(server, app, full, login).check(CHECKS).signal is Signal.NOT_READY
         assert server.counted() == 0
 
 

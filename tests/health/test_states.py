@@ -55,7 +55,9 @@ def test_a_change_of_state_has_a_time_and_a_reason_and_nothing_else_has(state: S
     for signal in Signal:
         moved = see(record(state), signal)
         changed = moved.state is not state
-        latest = changed or (state is State.UP and signal is Signal.ANSWERED)
+        still = state in (State.DOWN, State.NOT_READY)
+        failing = signal in (Signal.FAILED, Signal.SILENT, Signal.NOT_READY)
+        latest = changed or (still and failing) or (state is State.UP and signal is Signal.ANSWERED)
         assert (moved.since, moved.why) == (2.0 if changed else 1.0, "now" if latest else "before")
 
 

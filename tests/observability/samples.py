@@ -25,6 +25,7 @@ def running() -> dict[str, Any]:
                 "name": "orders",
                 "protocol": "postgresql",
                 "sslmode": "verify-full",
+                "certificates": "",
                 "listeners": ["127.0.0.1:5432", "[::1]:5432"],
                 "targets": {
                     "addresses": [
@@ -82,6 +83,7 @@ def running() -> dict[str, Any]:
                 "name": "carts",
                 "protocol": "mysql",
                 "sslmode": None,
+                "certificates": None,
                 "listeners": ["127.0.0.1:3306"],
                 "targets": {
                     "addresses": [],

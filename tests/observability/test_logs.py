@@ -228,3 +228,14 @@ def test_it_subscribes_to_events() -> None:
     published.subscribe(written.log)
     published.publish(events.Ready(0.4))
     assert written.lines == ["12:03:04 ready for connections after 0.4 s\n"]
+
+
+def test_certificates_that_work_again_are_news_even_soon_after_the_last_time() -> None:
+    written = Written()
+    good, bad = events.CertificatesReloaded("orders"), events.CertificatesUnusable("orders", "half a file")
+    written.put(good, bad, good, good)
+    assert [line.rpartition("orders: ")[2] for line in written.lines] == [
+        "certificates were read anew\n",
+        "changed certificates cannot be used, the former ones stay: half a file\n",
+        "certificates were read anew\n",
+    ]

@@ -125,6 +125,12 @@ def hostile(value: Any, text: str) -> Any:
     return value
 
 
+def test_former_certificates_are_said() -> None:
+    snapshot: dict[str, Any] = {**samples.running(), "recent": []}
+    snapshot["databases"][0]["certificates"] = "sslrootcert /ca.pem: no certificates in PEM form"
+    assert "  former certificates in use: sslrootcert /ca.pem: no certificates" in status.render(snapshot)
+
+
 def test_the_page_tells_what_the_text_tells() -> None:
     said = " ".join(read(page.render({**samples.running(), "recent": RECENT})).said)
     for words in ("dbambassador: ready", "production-aws", "app → 127.0.0.1:5432", "down", RECENT[0]["text"]):
@@ -141,7 +147,7 @@ def test_the_page_is_small_and_loads_nothing() -> None:
 
 
 HOSTILE = st.one_of(
-    st.text(max_size=30),
+    st.text(min_size=1, max_size=30),
     st.sampled_from(["<script>alert(1)</script>", '"><img src=x>', "\x1b[2J", "&lt;", "\u202e"]),
 )
 

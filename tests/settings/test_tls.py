@@ -50,7 +50,7 @@ def test_the_defaults_may_give_the_files_and_an_environment_the_mode() -> None:
     ("keys", "path", "message"),
     [
         ({"sslmode": "prefer"}, "sslmode", "disable, require, verify-ca or verify-full"),
-        ({"sslmode": True}, "sslmode", 'quote it: "true"'),
+        ({"sslmode": True}, "sslmode", "found true, expected a mode"),
         ({"sslmode": "verify-full"}, "sslmode", "verify-full without sslrootcert"),
         ({"sslmode": "verify-ca"}, "sslmode", "verify-ca without sslrootcert"),
         ({"sslmode": "verify-ca", "sslrootcert": "system"}, "sslrootcert", "anybody's server"),
