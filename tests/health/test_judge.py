@@ -13,10 +13,18 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from dbambassador.discovery.refresher import Refresher
-from dbambassador.events import CheckBlocked, CheckDenied, CheckRestored, ChoiceChanged, Event, RoleChanged
+from dbambassador.events import (
+    AddressChanged,
+    CheckBlocked,
+    CheckDenied,
+    CheckRestored,
+    ChoiceChanged,
+    Event,
+    RoleChanged,
+)
 from dbambassador.health.candidates import TRIAL_LIMIT
 from dbambassador.health.evidence import Evidence, Role, Signal
-from dbambassador.health.judge import Judge
+from dbambassador.health.judge import REASON_PERIOD, Judge
 from dbambassador.health.probes import Blocked, Prober
 from dbambassador.health.schedule import DOUBT_INTERVAL, FAST_FOR, ROLE_RECHECK
 from dbambassador.health.states import TRIP_AFTER, State
@@ -154,6 +162,31 @@ async def test_a_down_address_is_checked_fast_for_five_seconds_and_then_each_sec
         scene.answers[A] = Signal.ANSWERED
         await trio.sleep(1.1)
         assert scene.chosen == A
+
+
+async def test_why_an_address_is_of_no_use_stays_fresh_and_is_told_again_after_a_while(
+    autojump_clock: MockClock,
+) -> None:
+    async with judging(Scene(database(hold=0.0))) as scene:
+        scene.answers[A] = Signal.FAILED
+        scene.discovery.find(A)
+        await trio.sleep(REASON_PERIOD / 2)
+
+        def told() -> list[tuple[str, str]]:
+            return [(event.now, event.why) for event in scene.events if isinstance(event, AddressChanged)]
+
+        assert told()[-1] == ("down", "failed")
+        scene.answers[A] = Signal.SILENT
+        await trio.sleep(2)
+        assert "silent" in scene.judge.choices.value.why
+        assert told()[-1] == ("down", "failed")
+        await trio.sleep(REASON_PERIOD)
+        assert told()[-1] == ("down", "silent")
+        before = len(told())
+        for number in range(30):
+            scene.answers[A] = (Signal.FAILED, Signal.SILENT)[number % 2]
+            await trio.sleep(1)
+        assert len(told()) - before <= 30 / REASON_PERIOD
 
 
 async def test_sessions_that_break_cause_one_check_a_second_at_most(autojump_clock: MockClock) -> None:
