@@ -171,10 +171,13 @@ class TcpWire:
             return Opened()
         try:
             tls = self._encryption.begin(request.host)
+            failure = yield from handshake(tls)
+            # A server that speaks first may have done so in one segment with the end of its handshake, and no
+            # event will tell of that.
+            first = b"" if failure else tls.decrypt(b"")
         except TlsFailed as failed:
             return NotOpened(Signal.FALTERED, str(failed))
-        failure = yield from handshake(tls)
-        return NotOpened(Signal.FALTERED, failure) if failure else Opened(tls=tls)
+        return NotOpened(Signal.FALTERED, failure) if failure else Opened(to_client=first, tls=tls)
 
     def identify(self, hello: Hello) -> Conversation[bytes | Cancel | Left]:
         return at_once(b"")

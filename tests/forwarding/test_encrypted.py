@@ -271,6 +271,27 @@ def test_of_an_unknown_protocol_tls_is_the_first_thing(encryption: Encryption, s
     assert opened.tls is not None
 
 
+def test_a_server_that_speaks_first_is_heard_even_in_the_breath_of_its_handshake(
+    encryption: Encryption,
+) -> None:
+    """The end of TLS 1.2's handshake is the server's."""
+
+    class Eager(Parties):
+        def _tell(self, said: bytes) -> None:
+            super()._tell(said)
+            if self._server is not None and self._server.done:
+                self._server.tls.write(b"220 at your service")
+                self._waiting += self._server.outgoing.read()
+
+    parties = Eager(b"", b"", [16384])
+    parties.context = OLD_SERVER
+
+    opened = hold(TcpWire(encryption).open(Hello(), request()), parties)
+
+    assert isinstance(opened, Opened)
+    assert opened.to_client == b"220 at your service"
+
+
 # Relays
 
 
