@@ -21,8 +21,9 @@ from dbambassador.health.evidence import ACCEPTS, Evidence, Role, Signal
 from dbambassador.health.handshakes import CONNECT_TIMEOUT, shake_hands, shake_hands_instead
 from dbambassador.health.password_file import Unreadable, read_password
 from dbambassador.health.peer import Peer
-from dbambassador.settings.schema import Login, Protocol
+from dbambassador.settings.schema import SYSTEM_CAS, Login, Protocol
 from dbambassador.transport.own_listeners import is_own
+from dbambassador.transport.tls_files import system_authorities
 from dbambassador.values import Address
 
 # A setting of the check's own role or database says nothing of other sessions.
@@ -109,7 +110,7 @@ def _tls(peer: Peer) -> dict[str, str]:
     return {
         "sslmode": tls.mode.value,
         "sslnegotiation": tls.negotiation.value,
-        "sslrootcert": tls.rootcert or _NO_FILE,
+        "sslrootcert": (system_authorities() if tls.rootcert == SYSTEM_CAS else tls.rootcert) or _NO_FILE,
         "sslcrl": _NO_FILE,
         **({"sslcert": tls.cert, "sslkey": tls.key} if tls.cert else {"sslcertmode": "disable"}),
     }

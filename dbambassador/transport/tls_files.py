@@ -100,6 +100,15 @@ def encryption_of(database: Database, publish: Publish) -> Encryption | None:
         raise UnusableFiles(f"database {database.name}: {unusable}") from None
 
 
+def system_authorities() -> str:
+    """The file with the authorities that the operating system trusts, for who asks another OpenSSL than ours:
+    the one that comes with psycopg's wheel looks for them in a place of its own, where nothing is.
+
+    Where the system has them in a directory alone, this is libpq's word for wherever OpenSSL looks.
+    """
+    return ssl.get_default_verify_paths().cafile or SYSTEM_CAS
+
+
 def _stamps(tls: Tls) -> Stamps:
     return tuple(_stamp(path) for path in (tls.rootcert, tls.cert, tls.key) if path and path != SYSTEM_CAS)
 

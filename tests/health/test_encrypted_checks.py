@@ -15,7 +15,7 @@ from dbambassador.demo.postgresql import Ground, PostgreSQL
 from dbambassador.demo.processes import temporary_directory
 from dbambassador.health.evidence import Evidence, Role, Signal
 from dbambassador.protocols import mysql
-from dbambassador.settings.schema import Login, Negotiation, Protocol, SslMode, Tls
+from dbambassador.settings.schema import SYSTEM_CAS, Login, Negotiation, Protocol, SslMode, Tls
 from dbambassador.transport.tls_files import Encryption
 from dbambassador.transport.tls_stream import begin_postgresql_tls
 from dbambassador.values import Address
@@ -115,6 +115,20 @@ async def test_a_good_certificate_is_trusted(
         assert (evidence.signal, evidence.role) == (Signal.ANSWERED, Role.UNKNOWN)
         evidence = await checked(protocol, port, tls, login=login)
         assert (evidence.signal, evidence.role, evidence.denied) == (Signal.ANSWERED, Role.PRIMARY, False)
+
+
+async def test_a_login_trusts_whom_the_operating_system_trusts(
+    trusted: PostgreSQL, certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libpq has an OpenSSL of its own, whose authorities are not the system's."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    paths = ssl.get_default_verify_paths()._replace(cafile=str(certificates.authority))
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
+    tls = Tls(mode=SslMode.VERIFY_FULL, rootcert=SYSTEM_CAS)
+    login = Login("probe", written(tmp_path / "password"))
+    evidence = await checked(Protocol.POSTGRESQL, trusted.port, tls, login=login)
+    assert (evidence.signal, evidence.role, evidence.denied) == (Signal.ANSWERED, Role.PRIMARY, False)
 
 
 @pytest.mark.parametrize("kind", BAD)
