@@ -6,6 +6,7 @@ where it reads and writes the socket itself, a record's header and body apart.
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from typing import TypeAlias
@@ -19,6 +20,10 @@ RECORD = 16 * 1024
 """Bytes of a record's text, at most: RFC 8446 (5.1)."""
 READ = 32 * 1024
 """Bytes that are read at once; see `epoll_loop`."""
+
+MOST_UNSENT = 256 * 1024
+"""Bytes: far more than a relay offers at once. A server may have TLS say more as often as it likes (RFC 8446,
+4.6.3), and not read it."""
 
 _OF_VERIFICATION = {
     9: "its certificate is not valid yet",
@@ -159,6 +164,11 @@ class TlsEnd:
         """There may be something to read without hearing more."""
         return bool(self._incoming.pending or self._connection.pending())
 
+    @property
+    def owes(self) -> bool:
+        """Something is outgoing, as the answer to a server that wants other keys."""
+        return bool(self._outgoing.pending)
+
     def hear(self, data: bytes) -> None:
         """Takes bytes from the server, for `read`."""
         self._incoming.write(data)
@@ -220,6 +230,8 @@ class EncryptedSocket(socket.socket):
                         raise
                     self._wake()
                     return filled
+                if tls.owes:
+                    self._answer()
                 if filled == len(buffer):
                     return filled
                 continue
@@ -251,11 +263,22 @@ class EncryptedSocket(socket.socket):
 
     def shutdown(self, how: int) -> None:
         """Tells the server first, as far as there is room."""
+        self._unsent += self._tls.end()
         try:
-            super().send(self._tls.end())
+            self._send_rest()
         except OSError:
             pass
         super().shutdown(how)
+
+    def _answer(self) -> None:
+        """Says what TLS itself has to say, as far as there is room."""
+        self._unsent += self._tls.outgoing()
+        try:
+            self._send_rest()
+        except OSError:
+            pass  # the next call meets it again
+        if len(self._unsent) > MOST_UNSENT:
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the server does not hear what it asks for")
 
     def _send_rest(self) -> None:
         while self._unsent:

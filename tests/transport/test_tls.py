@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import socket
 import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from dbambassador.settings.schema import SslMode, Tls
 from dbambassador.transport import tls_files
 from dbambassador.transport.tls import EncryptedSocket, TlsEnd, TlsFailed
 from dbambassador.transport.tls_files import Encryption, Unusable
+from tests.testbed.requirements import require
 from tests.transport.tls_peer import (
     CA,
     CLIENT,
@@ -298,6 +302,77 @@ def test_bytes_that_are_not_the_servers_are_an_error(pair: Pair) -> None:
         return False
 
     until(failed)
+
+
+@dataclass
+class Rekeying:
+    """A real server that asks for other keys at every `K` that it reads."""
+
+    process: subprocess.Popen[bytes]
+    ours: EncryptedSocket
+
+    def ask_for_keys(self) -> None:
+        """Returns when the wish has arrived."""
+        before = self._arrived()
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"K\n")
+        self.process.stdin.flush()
+        until(lambda: self._arrived() > before)
+
+    def _arrived(self) -> int:
+        """Bytes that wait to be read."""
+        try:
+            return len(socket.socket.recv(self.ours, 65536, socket.MSG_PEEK))
+        except BlockingIOError:
+            return 0
+
+
+@pytest.fixture
+def rekeying(tmp_path: Path) -> Iterator[Rekeying]:
+    leaf = str(tmp_path / "leaf.pem")
+    CA.issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(leaf)
+    openssl = str(require("openssl", package="openssl"))
+    command = [openssl, "s_server", "-accept", "127.0.0.1:0", "-cert", leaf, "-tls1_3", "-num_tickets", "0"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            place = next(line for line in process.stdout if line.startswith(b"ACCEPT ")).split(b":")[-1]
+            connection = socket.create_connection(("127.0.0.1", int(place)))
+            tls, heard = TlsEnd(CLIENT, HOST), b""
+            while not tls.shake_hands(heard):
+                connection.sendall(tls.outgoing())
+                heard = connection.recv(65536)
+            with EncryptedSocket(connection, tls) as ours:
+                yield Rekeying(process, ours)
+        finally:
+            process.kill()
+
+
+MORE_THAN_KERNELS_TAKE = 32 * 1024 * 1024
+"""Bytes; tcp_wmem and tcp_rmem end at 4 and 6 MiB, and `MOST_UNSENT` is hardly more."""
+
+
+def test_a_server_that_asks_for_other_keys_gets_its_answer_at_once(rekeying: Rekeying) -> None:
+    """Nothing of it is kept: a client may listen for a day. OpenSSL has the answer when it reads on."""
+    for _ in range(3):
+        rekeying.ask_for_keys()
+        rekeying.ask_for_keys()
+        assert read_until_blocked(rekeying.ours, 100) == (b"", False)
+        assert not rekeying.ours._tls.owes
+        assert not rekeying.ours._unsent
+    rekeying.ours.send(b"with other keys\n")
+    assert rekeying.process.stdout is not None
+    assert b"with other keys\n" in rekeying.process.stdout
+
+
+def test_a_server_that_does_not_hear_what_it_asks_for_is_left(rekeying: Rekeying) -> None:
+    rekeying.ask_for_keys()
+    rekeying.ask_for_keys()
+    rekeying.process.send_signal(signal.SIGSTOP)
+    with pytest.raises(BlockingIOError):
+        rekeying.ours.send(bytes(MORE_THAN_KERNELS_TAKE))
+    with pytest.raises(ConnectionAbortedError):
+        rekeying.ours.recv_into(memoryview(bytearray(100)))
 
 
 # The files
