@@ -266,6 +266,9 @@ class Session:
         held = Held(opening, streams, self._hearing, lambda party: lease.enter(_STAGES[party]))
         try:
             opened = await held.finish()
+            # Something heard at the moment of a cut would hide the cut: the session would go on without a
+            # tenure, and the choice that cut it would wait for its end.
+            await trio.lowlevel.checkpoint_if_cancelled()
         except trio.Cancelled:
             if self._depart is not None:
                 self._depart(held.said, trio.socket.from_stdlib_socket(detached(server)))

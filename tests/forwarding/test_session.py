@@ -20,7 +20,7 @@ from dbambassador.forwarding.mysql_wire import MysqlWire
 from dbambassador.forwarding.postgresql_wire import PostgresqlWire
 from dbambassador.forwarding.relayed import Relayed
 from dbambassador.forwarding.session import MAX_FAILURES
-from dbambassador.forwarding.wire import TcpWire
+from dbambassador.forwarding.wire import Hello, Opening, Request, TcpWire
 from dbambassador.health import roles
 from dbambassador.health.evidence import Evidence, Role, Signal
 from dbambassador.protocols.mysql import packet
@@ -77,6 +77,30 @@ async def test_an_evicted_session_ends_and_dials_nowhere_else(scene: MakeScene) 
         assert await until_closed(client) == b""
         await wait_all_tasks_blocked(0.01)
         assert (old.accepted, new.accepted) == (1, 0)
+
+
+async def test_a_session_that_is_cut_at_the_moment_it_opens_is_not_carried() -> None:
+    """Trio does not tell a task of a cancellation that met it with something to do."""
+    stage: scenes.Scene
+
+    class CutOnce(PostgresqlWire):
+        cut = False
+
+        def open(self, hello: Hello, request: Request) -> Opening:
+            opened = yield from super().open(hello, request)
+            if not self.cut:
+                self.cut = True
+                stage.ledger.cut_all()
+            return opened
+
+    async with scenes.scene("stream", CutOnce()) as stage:
+        server = await stage.server(server_of(standby=False))
+        await stage.choose(server)
+        client = await stage.connect()
+        await client.send_all(STARTUP)
+        await exactly(client, len(welcome_of(standby=False)))
+        assert server.accepted == 2
+        assert len(stage.ledger) == 1
 
 
 async def test_a_client_whose_server_is_silent_moves_on_with_the_next_choice(scene: MakeScene) -> None:
