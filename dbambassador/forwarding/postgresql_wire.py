@@ -10,7 +10,17 @@ from dbambassador.forwarding import wire
 from dbambassador.forwarding.conversation import Ask, Conversation, Party
 from dbambassador.forwarding.encrypted import handshake, secured
 from dbambassador.forwarding.engine import Tapped
-from dbambassador.forwarding.wire import Cancel, Greeting, Hello, Left, NotOpened, Opened, Request, Seen
+from dbambassador.forwarding.wire import (
+    Cancel,
+    Denied,
+    Greeting,
+    Hello,
+    Left,
+    NotOpened,
+    Opened,
+    Request,
+    Seen,
+)
 from dbambassador.health.evidence import Role, Signal
 from dbambassador.health.roles import fits, session_fits, told_by_session
 from dbambassador.protocols.malformed import Malformed
@@ -133,7 +143,7 @@ class PostgresqlWire:
 
 def _start_encrypted(
     encryption: Encryption, hello: Hello, request: Request
-) -> Conversation[Opened | NotOpened]:
+) -> Conversation[Opened | NotOpened | Denied]:
     try:
         tls = encryption.begin(request.host)
     except TlsFailed as failed:
@@ -154,7 +164,9 @@ def _start_encrypted(
     return replace(opened, tls=tls) if isinstance(opened, Opened) else opened
 
 
-def _start(hello: Hello, request: Request, *, encrypted: bool = False) -> Conversation[Opened | NotOpened]:
+def _start(
+    hello: Hello, request: Request, *, encrypted: bool = False
+) -> Conversation[Opened | NotOpened | Denied]:
     """Sends the startup packet and reads the server's first message.
 
     Args:
@@ -176,7 +188,7 @@ def _start(hello: Hello, request: Request, *, encrypted: bool = False) -> Conver
 
 def _welcome(
     data: bytes, reply: tuple[bytes, bytes], request: Request, encrypted: bool
-) -> Opened | NotOpened:
+) -> Opened | NotOpened | Denied:
     kind, body = reply
     if kind == b"E":
         error = read_error(body)
@@ -186,10 +198,11 @@ def _welcome(
     tap = _Tap(request, encrypted)
     first, seen = tap.look(data)
     tap.wanted = request.at_last
-    if first.refuse and not tap.only_this_session:
+    if first.refuse and tap.only_this_session:
+        return Denied(_why_not_this_session(request.wanted), Refusal.ROLE, seen)
+    if first.refuse:
         return NotOpened(Signal.SERVED, "in another role", seen)
-    left = _refuse if first.refuse else None if first.done else tap
-    return Opened(to_client=first.forward, tap=left, seen=seen)
+    return Opened(to_client=first.forward, tap=None if first.done else tap, seen=seen)
 
 
 class _Tap:
@@ -225,17 +238,21 @@ class _Tap:
 
 
 def _refusal_of_role(role: Role, wanted: TargetSessionAttrs) -> bytes:
-    what = "this session is read-only by default" if fits(role, wanted) else f"it is a {role.value}"
-    why = f"{what}, and the listener's target_session_attrs is {wanted.value}"
+    fit = fits(role, wanted)
+    why = _why_not_this_session(wanted) if fit else _why_not(f"it is a {role.value}", wanted)
     return error_response(CANNOT_CONNECT_NOW, f"dbambassador: {Refusal.ROLE.value}", why)
+
+
+def _why_not_this_session(wanted: TargetSessionAttrs) -> str:
+    return _why_not("this session is read-only by default", wanted)
+
+
+def _why_not(what: str, wanted: TargetSessionAttrs) -> str:
+    return f"{what}, and the listener's target_session_attrs is {wanted.value}"
 
 
 def _encrypted(request: Request, data: bytes) -> Tapped:
     return Tapped(data, done=True, tell=partial(request.witness, Seen(encrypted=True)))
-
-
-def _refuse(_: bytes) -> Tapped:
-    return Tapped(refuse=True)
 
 
 def _opening_of(hello: Hello) -> Conversation[Opening | Left]:

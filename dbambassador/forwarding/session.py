@@ -273,9 +273,9 @@ class Session:
             if self._depart is not None:
                 self._depart(held.said, trio.socket.from_stdlib_socket(detached(server)))
             raise
+        if isinstance(opened, NotOpened | Denied) and opened.seen is not None:
+            attempt.relayed.witness(opened.seen)
         if isinstance(opened, NotOpened):
-            if opened.seen is not None:
-                attempt.relayed.witness(opened.seen)
             self._observe(Evidence(lease.address, opened.signal, opened.detail))
             failed = opened.signal is not Signal.SERVED
             return Again(failed, unfit=not failed, why=opened.detail)

@@ -96,6 +96,7 @@ class Denied:
 
     why: str
     refusal: Refusal = Refusal.UNSAFE
+    seen: Seen | None = None
 
 
 Witness = Callable[[Seen], None]

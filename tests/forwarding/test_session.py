@@ -335,6 +335,27 @@ async def test_one_sessions_read_only_default_is_not_held_against_the_server(sce
         assert {each.role for each in stage.evidence} <= {Role.UNKNOWN, Role.PRIMARY}
 
 
+async def test_a_session_that_is_refused_by_all_of_its_welcome_is_over(scene: MakeScene) -> None:
+    """The client does not wait for more, and what it says reaches nobody."""
+    heard: list[bytes] = []
+    over = trio.Event()
+
+    async def converse(stream: trio.SocketStream) -> None:
+        await exactly(stream, len(STARTUP))
+        await stream.send_all(welcome_of(standby=False, read_only=True))
+        heard.append(await until_closed(stream))
+        over.set()
+
+    async with scene(PostgresqlWire(), database=WRITER) as stage:
+        await stage.choose(await stage.server(converse))
+        client = await stage.connect()
+        await client.send_all(STARTUP)
+        assert b"C57P03\0" in await until_closed(client)
+        await over.wait()
+        assert heard == [b""]
+        assert [event.refusal for event in stage.events if isinstance(event, ClientRefused)] == [Refusal.ROLE]
+
+
 async def test_who_prefers_a_standby_leaves_a_primary_only_if_there_are_others(scene: MakeScene) -> None:
     database = replace(DATABASE, target_session_attrs=R.PREFER_STANDBY, balance=Balance.LEAST_CONNECTIONS)
     async with scene(PostgresqlWire(), database=database) as stage:
