@@ -208,6 +208,8 @@ class EncryptedSocket(socket.socket):
         super().__init__(connected.family, connected.type, connected.proto, connected.detach())
         self.setblocking(False)
         self._tls = tls
+        self._broken: ssl.SSLError | None = None
+        """Met behind bytes that had to be told first."""
         self._unsent = tls.outgoing()
         self._offered = 0
         """How many bytes wait to be offered again, whose `_unsent` is the rest."""
@@ -218,6 +220,8 @@ class EncryptedSocket(socket.socket):
 
     def recv_into(self, buffer: memoryview, nbytes: int = 0, flags: int = 0) -> int:  # type: ignore[override]
         """Raises: BlockingIOError; OSError, also where what comes is not what the server sent."""
+        if self._broken is not None:
+            raise self._broken
         tls, filled, emptied = self._tls, 0, False
         while not tls.ended:
             if tls.holds:
@@ -225,9 +229,10 @@ class EncryptedSocket(socket.socket):
                     filled += tls.read(buffer[filled:])
                 except ssl.SSLWantReadError:
                     pass
-                except ssl.SSLError:
+                except ssl.SSLError as error:
                     if not filled:
                         raise
+                    self._broken = error  # OpenSSL would tell an end the next time
                     self._wake()
                     return filled
                 if tls.owes:

@@ -304,6 +304,19 @@ def test_bytes_that_are_not_the_servers_are_an_error(pair: Pair) -> None:
     until(failed)
 
 
+def test_bytes_that_are_not_the_servers_are_an_error_behind_others_as_well(pair: Pair) -> None:
+    """And no end, as if the server had said all."""
+    theirs, ours = pair
+    theirs.sendall(b"said")
+    socket.socket.send(theirs, b"\x17\x03\x03\x00\x20" + bytes(32))
+    until(lambda: len(socket.socket.recv(ours, 1000, socket.MSG_PEEK)) > len(b"said") + 37)
+    buffer = memoryview(bytearray(100))
+    assert bytes(buffer[: ours.recv_into(buffer)]) == b"said"
+    for _ in range(2):
+        with pytest.raises(ssl.SSLError):
+            ours.recv_into(buffer)
+
+
 @dataclass
 class Rekeying:
     """A real server that asks for other keys at every `K` that it reads."""
