@@ -122,6 +122,14 @@ def _stamp(path: str) -> tuple[int, int, int] | None:
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
+    """Raises: Unusable."""
+    try:
+        return _made(tls)
+    except OSError as error:  # they may be replaced at this moment
+        raise Unusable(f"the files of its TLS: {(error.strerror or str(error)).lower()}") from None
+
+
+def _made(tls: Tls) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
