@@ -125,10 +125,8 @@ class FastPath:
         undecided_role = (
             database.target_session_attrs is TargetSessionAttrs.PREFER_STANDBY and len(choice.pool) > 1
         )
-        encrypts = database.tls is not None and database.tls.encrypts
         return (
-            not encrypts  # a handshake takes a millisecond, in which the engine would serve nobody
-            and choice.target is not None
+            choice.target is not None
             and not choice.trials
             and not undecided_role
             and database.balance in _TAKING_TURNS

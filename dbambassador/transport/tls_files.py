@@ -6,7 +6,10 @@ import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from time import monotonic
+
+import trio
 
 from dbambassador.errors import UnusableFiles
 from dbambassador.events import CertificatesReloaded, CertificatesUnusable, Publish
@@ -23,7 +26,8 @@ https://www.iana.org/assignments/tls-extensiontype-values"""
 Stamps = tuple[tuple[int, int, int] | None, ...]
 """For each file: modified at, inode, size; None where there is none."""
 Told = Callable[[str], None]
-"""Called when the files have changed: with an empty text, or why the former ones stay in use."""
+"""Called when the files have changed: with an empty text, or why the former ones stay in use. In the thread
+of whoever noticed."""
 
 
 class Unusable(Exception):
@@ -31,7 +35,7 @@ class Unusable(Exception):
 
 
 class Encryption:
-    """A database's TLS. Not for several threads at once."""
+    """A database's TLS. For any thread."""
 
     def __init__(self, tls: Tls, told: Told = lambda _: None) -> None:
         """Reads the files.
@@ -44,6 +48,7 @@ class Encryption:
         """It begins at once; otherwise a PostgreSQL server is asked first."""
         self.settings = tls
         self._told = told
+        self._looking = Lock()
         self._stamps = _stamps(tls)
         self._looked_at = monotonic()
         self.problem = ""
@@ -61,14 +66,19 @@ class Encryption:
     @property
     def context(self) -> ssl.SSLContext:
         """By the files as they are now, or were when they could last be used."""
-        now = monotonic()
-        if now >= self._looked_at + LOOK_PERIOD:
-            self._looked_at = now
-            stamps = _stamps(self.settings)
-            if stamps != self._stamps:
-                self._stamps = stamps
-                self._read_anew()
+        if monotonic() >= self._looked_at + LOOK_PERIOD and self._looking.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._looking.release()
         return self._context
+
+    def _look(self) -> None:
+        self._looked_at = monotonic()
+        stamps = _stamps(self.settings)
+        if stamps != self._stamps:
+            self._stamps = stamps
+            self._read_anew()
 
     def _read_anew(self) -> None:
         try:
@@ -81,19 +91,23 @@ class Encryption:
 
 
 def encryption_of(database: Database, publish: Publish) -> Encryption | None:
-    """A database's TLS; None where the ambassador itself speaks none.
+    """A database's TLS, for this run of trio's; None where the ambassador itself speaks none.
 
     Raises:
       UnusableFiles: its certificates, its key.
     """
 
     def tell(problem: str) -> None:
-        publish(
-            CertificatesUnusable(database.name, problem) if problem else CertificatesReloaded(database.name)
-        )
+        name = database.name
+        event = CertificatesUnusable(name, problem) if problem else CertificatesReloaded(name)
+        try:
+            run.run_sync_soon(publish, event)  # it may be the engine's thread that noticed
+        except trio.RunFinishedError:
+            pass
 
     if database.tls is None or not database.tls.encrypts:
         return None
+    run = trio.lowlevel.current_trio_token()
     try:
         return Encryption(database.tls, tell)
     except Unusable as unusable:

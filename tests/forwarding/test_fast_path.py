@@ -42,8 +42,9 @@ from dbambassador.health.evidence import Evidence, Role, Signal
 from dbambassador.health.judge import Judge
 from dbambassador.protocols.mysql import packet
 from dbambassador.protocols.postgresql import error_response
-from dbambassador.settings.schema import Balance, TargetSessionAttrs, UnixListen
+from dbambassador.settings.schema import Balance, SslMode, TargetSessionAttrs, Tls, UnixListen
 from dbambassador.transport import dial
+from dbambassador.transport.tls_files import Encryption
 from dbambassador.values import Address, Target
 from tests.choices import serving
 from tests.forwarding import scene as scenes
@@ -68,6 +69,7 @@ from tests.forwarding.scene import (
     until_closed,
     welcome_in_clear,
 )
+from tests.transport.tls_peer import SERVER
 
 scene = partial(scenes.scene, "epoll")
 
@@ -116,10 +118,30 @@ def held_up(stage: Scene) -> Iterator[None]:
 
 # Ordinary sessions
 
+ENCRYPTION = Encryption(Tls(mode=SslMode.REQUIRE))
+
+
+async def echo_in_tls(stream: trio.SocketStream) -> None:
+    encrypted = trio.SSLStream(stream, SERVER, server_side=True, https_compatible=True)
+    while data := await encrypted.receive_some():
+        await encrypted.send_all(data)
+
+
+async def welcome_in_tls(stream: trio.SocketStream) -> None:
+    assert await exactly(stream, len(SSL_REQUEST)) == SSL_REQUEST
+    await stream.send_all(b"S")
+    encrypted = trio.SSLStream(stream, SERVER, server_side=True, https_compatible=True)
+    assert await encrypted.receive_some() == STARTUP
+    await encrypted.send_all(WELCOME)
+    assert not await encrypted.receive_some()
+
+
 SPOKEN: dict[str, tuple[Wire, Conversation, bytes, bytes]] = {
     "tcp": (TcpWire(), echo, b"ping", b"ping"),
     "mysql": (MysqlWire(), greet, b"", GREETING),
     "postgresql": (PostgresqlWire(), welcome_in_clear, STARTUP, WELCOME),
+    "tcp in TLS": (TcpWire(ENCRYPTION), echo_in_tls, b"ping", b"ping"),
+    "postgresql in TLS": (PostgresqlWire(ENCRYPTION), welcome_in_tls, STARTUP, WELCOME),
 }
 
 
@@ -144,12 +166,12 @@ async def test_an_ordinary_session_needs_no_task(protocol: str) -> None:
             ] * 3
         assert stage.tasks.spawned == 0
         ended = told(stage, SessionEnded)[0]
-        relayed = 0 if protocol == "postgresql" else len(said)  # the startup went before
+        relayed = 0 if wire.__class__ is PostgresqlWire else len(said)  # the startup went before
         assert (ended.how, ended.to_server, ended.to_client) == ("client closed", relayed, len(heard))
         assert {(each.address, each.signal) for each in stage.evidence} == {(server.address, Signal.SERVED)}
 
 
-@pytest.mark.parametrize("protocol", SPOKEN)
+@pytest.mark.parametrize("protocol", ["tcp", "mysql", "postgresql"])
 async def test_an_ordinary_session_ends_in_order(protocol: str) -> None:
     wire, _, said, heard = SPOKEN[protocol]
     ends: list[str] = []
