@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from dbambassador.forwarding.conversation import Ask, Conversation, Heard, Party, Pending, answer, begin
-from dbambassador.transport.tls import TlsEnd, TlsFailed
+from dbambassador.transport.tls import TlsEnd, TlsFailed, no_tls
 
 T = TypeVar("T")
 
@@ -23,12 +23,12 @@ def handshake(tls: TlsEnd, request: bytes = b"", within: float | None = None) ->
             heard = yield Ask(Party.SERVER, request + tls.outgoing(), within=within)
             request, within = b"", None
             if not heard.data:
-                return f"no TLS with the server: {heard.reason}"
+                return no_tls(heard.reason)
     except TlsFailed as failed:
         alert = tls.outgoing()
         if alert:  # so that the server's log says why as well; it closes then
             yield Ask(Party.SERVER, alert)
-        return f"no TLS with the server: {failed}"
+        return no_tls(failed)
     return ""
 
 
@@ -62,5 +62,5 @@ def _ask(ask: Ask, tls: TlsEnd) -> Conversation[Heard]:
                 return Heard(text)
             say = tls.outgoing()
     except TlsFailed as failed:
-        return Heard(b"", f"no TLS with the server: {failed}")
+        return Heard(b"", no_tls(failed))
     return Heard(b"")

@@ -21,7 +21,7 @@ from dbambassador.health.evidence import Signal
 from dbambassador.protocols import mysql
 from dbambassador.protocols.malformed import Malformed
 from dbambassador.protocols.mysql_authentication import CHALLENGE_RESPONSE
-from dbambassador.transport.tls import NO_TLS, TlsFailed
+from dbambassador.transport.tls import NO_TLS, TlsFailed, no_tls
 from dbambassador.transport.tls_files import Encryption
 
 _CODES = {
@@ -79,7 +79,7 @@ class MysqlWire:
     def _terms(self, greeting: mysql.Greeting, request: Request) -> Terms | NotOpened | Denied:
         if self._encryption is not None:
             if not greeting.tls:
-                return NotOpened(Signal.FALTERED, f"no TLS with the server: {NO_TLS}")
+                return NotOpened(Signal.FALTERED, no_tls(NO_TLS))
             try:
                 return Terms(False, tls=self._encryption.begin(request.host), key=self._key)
             except TlsFailed as failed:

@@ -39,8 +39,8 @@ from dbambassador.protocols.postgresql import (
 )
 from dbambassador.protocols.postgresql_tap import StartupTap
 from dbambassador.settings.schema import TargetSessionAttrs
-from dbambassador.transport.tls import NO_TLS, TlsFailed
-from dbambassador.transport.tls_files import ALPN, Encryption
+from dbambassador.transport.tls import NO_TLS, TlsFailed, no_tls
+from dbambassador.transport.tls_files import ALPN, FOREIGN_TLS, Encryption
 
 _ENCRYPTION = (Kind.SSL, Kind.GSSENC)
 _ANSWERS = (b"S", b"G", b"N", b"E")
@@ -152,12 +152,12 @@ def _start_encrypted(
         # One byte and no more: what follows must be encrypted (CVE-2021-23222).
         answered = yield Ask(Party.SERVER, ENCRYPTION_REQUEST, 1)
         if answered.data == b"N":
-            return NotOpened(Signal.FALTERED, f"no TLS with the server: {NO_TLS}")
+            return NotOpened(Signal.FALTERED, no_tls(NO_TLS))
         if answered.data != b"S":
             return NotOpened(Signal.FALTERED, why_not_encrypted(answered.data) or answered.reason)
     failure = yield from handshake(tls)
     if not failure and encryption.direct and tls.alpn != ALPN:
-        failure = "its TLS is not that of PostgreSQL: sslnegotiation: direct needs version 17 or later"
+        failure = FOREIGN_TLS
     if failure:
         return NotOpened(Signal.FALTERED, failure)
     opened = yield from secured(_start(hello, request, encrypted=True), tls)

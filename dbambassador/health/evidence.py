@@ -7,6 +7,7 @@ from enum import Enum
 
 from dbambassador.printable import shortened
 from dbambassador.transport.dial import Dialled, Outcome
+from dbambassador.transport.tls import no_tls
 from dbambassador.values import Address
 
 ACCEPTS = "accepts connections"
@@ -79,7 +80,7 @@ def of_failed_dial(address: Address, dialled: Dialled, signal: Signal) -> Eviden
 
 def of_failed_tls(address: Address, why: str) -> Evidence:
     """The evidence in a check whose TLS did not come about. It says nothing of sessions that have theirs."""
-    return Evidence(address, Signal.NOT_READY, f"no TLS with the server: {why}")
+    return Evidence(address, Signal.NOT_READY, no_tls(why))
 
 
 def of_denied_login(address: Address, why: str) -> Evidence:

@@ -65,6 +65,11 @@ UNVERIFIED.check_hostname = False
 UNVERIFIED.verify_mode = ssl.CERT_NONE
 
 
+def no_tls(why: object) -> str:
+    """What is told of a server with which no TLS comes about."""
+    return f"no TLS with the server: {why}"
+
+
 class TlsFailed(Exception):
     """The connection cannot go on; the message says why, as a person would."""
 

@@ -22,6 +22,8 @@ LOOK_PERIOD = 1.0
 ALPN = "postgresql"
 """What PostgreSQL calls itself where TLS begins at once:
 https://www.iana.org/assignments/tls-extensiontype-values"""
+FOREIGN_TLS = "its TLS is not that of PostgreSQL: sslnegotiation: direct needs version 17 or later"
+"""What is told of a server that does not agree on that."""
 
 Stamps = tuple[tuple[int, int, int] | None, ...]
 """For each file: modified at, inode, size; None where there is none."""

@@ -11,7 +11,7 @@ import trio
 from dbambassador.protocols.malformed import Malformed
 from dbambassador.protocols.postgresql import ENCRYPTION_REQUEST, why_not_encrypted
 from dbambassador.transport.tls import NO_TLS, READ, TlsEnd, TlsFailed
-from dbambassador.transport.tls_files import ALPN, Encryption
+from dbambassador.transport.tls_files import ALPN, FOREIGN_TLS, Encryption
 
 FAREWELL_TIMEOUT = 0.1
 """Seconds for the end to find room; a check or two hardly fill a socket's buffer."""
@@ -125,5 +125,5 @@ async def begin_postgresql_tls(connection: trio.SocketStream, encryption: Encryp
             raise Malformed(why_not_encrypted(answer) or "connection closed before an answer")
     stream = await begin_tls(connection, tls)
     if encryption.direct and tls.alpn != ALPN:
-        raise Malformed("its TLS is not that of PostgreSQL: sslnegotiation: direct needs version 17 or later")
+        raise Malformed(FOREIGN_TLS)
     return stream
