@@ -1,0 +1,134 @@
+"""The manifests agree with the program and with the shipped environments."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from hashlib import sha256
+from pathlib import Path
+from ssl import PEM_cert_to_DER_cert
+
+import pytest
+import trustme
+
+from dbambassador.cli import COMMANDS
+from dbambassador.commands.probe import CHECKS
+from dbambassador.profiles.catalogue import load
+from dbambassador.reflection import downward
+from dbambassador.reflection.service_account import DIRECTORY as SERVICE_ACCOUNT
+from dbambassador.settings.schema import SYSTEM_CAS, SslMode
+from tests.deployment.files import (
+    CA_CONFIG_MAP,
+    CLUSTER_CA,
+    ENVIRONMENTS,
+    EXAMPLE,
+    MOUNTED,
+    PRODUCTION,
+    VARIABLES,
+    chosen,
+    environ,
+    parsed,
+    pod,
+    sidecar,
+)
+
+
+def test_the_sidecar_is_native_and_first() -> None:
+    assert sidecar()["name"] == "dbambassador"
+    assert sidecar()["restartPolicy"] == "Always"
+    assert sidecar()["args"][0] in COMMANDS
+
+
+@pytest.mark.parametrize(("probe", "check"), [(f"{check}Probe", check) for check in CHECKS])
+def test_every_probe_asks_for_its_own_check(probe: str, check: str) -> None:
+    assert sidecar()[probe]["exec"] == {"command": ["dbambassador", "probe", check]}
+
+
+def test_the_pod_is_restricted() -> None:
+    assert pod()["securityContext"]["runAsNonRoot"] is True
+    assert pod()["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in pod()["initContainers"] + pod()["containers"]:
+        context = container["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_reflection_understands_what_the_downward_api_tells() -> None:
+    understood = {name for names in downward.VARIABLES.values() for name in names}
+    assert set(environ(sidecar())) <= understood | VARIABLES
+    assert {"POD_NAMESPACE", "NODE_NAME"} <= set(environ(sidecar()))
+    volumes = {volume["name"]: volume for volume in pod()["volumes"]}
+    mounts = {mount["mountPath"]: volumes[mount["name"]] for mount in sidecar()["volumeMounts"]}
+    assert mounts[MOUNTED]["configMap"] == {"name": "dbambassador-environments"}
+    items = {
+        item["path"]: item["fieldRef"]["fieldPath"]
+        for item in mounts[downward.VOLUME]["downwardAPI"]["items"]
+    }
+    assert items == {"labels": "metadata.labels", "annotations": "metadata.annotations"}
+
+
+def test_in_the_examples_namespace_an_environment_is_chosen(tmp_path: Path) -> None:
+    namespace = parsed(EXAMPLE / "kustomization.yaml")["namespace"]
+    in_a_pod = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "POD_NAMESPACE": namespace, "NODE_NAME": "node-1"}
+    assert chosen(in_a_pod, tmp_path).name == "kubernetes-development"
+
+
+def test_the_config_map_holds_every_environment_file() -> None:
+    (generator,) = parsed(ENVIRONMENTS / "kustomization.yaml")["configMapGenerator"]
+    shipped = {path.name for path in ENVIRONMENTS.glob("*.yaml")} - {"kustomization.yaml"}
+    assert set(generator["files"]) == shipped
+    assert generator["name"] == "dbambassador-environments"
+
+
+def test_the_example_is_made_of_files_that_exist() -> None:
+    resources = parsed(EXAMPLE / "kustomization.yaml")["resources"]
+    assert {(EXAMPLE / resource).resolve() for resource in resources} == {
+        ENVIRONMENTS,
+        EXAMPLE / "deployment.yaml",
+    }
+
+
+@pytest.mark.parametrize("name", PRODUCTION)
+def test_in_its_cluster_each_production_environment_is_chosen(name: str, tmp_path: Path) -> None:
+    clusters = {each: trustme.CA().cert_pem.bytes().decode() for each in PRODUCTION}
+    environments, root = tmp_path / "environments", tmp_path / "root"
+    shutil.copytree(ENVIRONMENTS, environments)
+    for each, certificate in clusters.items():
+        placeholder = parsed(ENVIRONMENTS / f"{each}.yaml")["match"]["matchFacts"][CLUSTER_CA]
+        fingerprint = sha256(PEM_cert_to_DER_cert(certificate)).hexdigest()
+        for file in environments.glob("*.yaml"):  # the expected rows of others name it too
+            file.write_text(file.read_text().replace(placeholder, fingerprint))
+    account = root / SERVICE_ACCOUNT.lstrip("/")
+    account.mkdir(parents=True)
+    (account / "ca.crt").write_text(clusters[name])
+    (account / "namespace").write_text("shop")
+
+    assert chosen({"KUBERNETES_SERVICE_HOST": "10.96.0.1"}, root, environments).name == name
+
+
+@pytest.mark.parametrize("name", [name for name in PRODUCTION if name.startswith("production-")])
+def test_in_a_cloud_every_server_has_to_prove_who_it_is(name: str) -> None:
+    profile = load(ENVIRONMENTS).get(name)
+    assert profile is not None
+    for database in profile.databases:
+        assert database.tls is not None
+        assert database.tls.mode is SslMode.VERIFY_FULL
+
+
+def test_trusted_authorities_are_mounted_where_the_environments_look_and_never_by_sub_path() -> None:
+    mounts = sidecar()["volumeMounts"]
+    directories = {mount["mountPath"] for mount in mounts if mount["name"] == "ca"}
+    named = {
+        database.tls.rootcert
+        for profile in load(ENVIRONMENTS).profiles
+        for database in profile.databases
+        if database.tls is not None
+    }
+    assert {str(Path(path).parent) for path in named - {SYSTEM_CAS}} == directories
+    assert [mount for mount in mounts if "subPath" in mount] == []
+    (volume,) = [volume for volume in pod()["volumes"] if volume["name"] == "ca"]
+    assert volume["configMap"] == {"name": CA_CONFIG_MAP, "optional": True}
+    for file in ENVIRONMENTS.glob("production-*.yaml"):
+        commands = re.findall(r"kubectl create configmap (\S+)", file.read_text())
+        assert set(commands) <= {CA_CONFIG_MAP}
