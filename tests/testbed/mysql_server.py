@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from socket import AF_UNIX
+from socket import socket as Socket
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pymysql
@@ -130,9 +131,8 @@ class MySQLServer(ABC):
     def query(self, sql: str, values: Sequence[object] = ()) -> tuple[tuple[Any, ...], ...]:
         """Runs one statement as root over the unix socket and gives its rows, if it has any."""
         # Without TLS, whose context takes PyMySQL longer than all the rest.
-        connection = pymysql.connect(
-            unix_socket=str(self.socket), user="root", autocommit=True, ssl_disabled=True
-        )
+        connection = pymysql.connect(user="root", autocommit=True, ssl_disabled=True, defer_connect=True)
+        connection.connect(self._connected())
         with connection, connection.cursor() as cursor:
             cursor.execute(sql, values or None)
             return tuple(cursor.fetchall())
@@ -147,9 +147,15 @@ class MySQLServer(ABC):
         """The last lines of the log."""
         return self._running().tail()
 
-    def _listens(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as probe:
-            return probe.connect_ex(str(self.socket)) == 0
+    def _connected(self) -> Socket:
+        """PyMySQL leaves the socket of a refused connect of its own to the garbage collector."""
+        ours = Socket(AF_UNIX)
+        try:
+            ours.connect(str(self.socket))
+        except OSError:
+            ours.close()
+            raise
+        return ours
 
     def _running(self) -> Process:
         if self._process is None:
@@ -160,10 +166,10 @@ class MySQLServer(ABC):
         deadline = time.monotonic() + START_TIMEOUT
         while True:
             try:
-                # PyMySQL leaves the socket of a refused connect to the garbage collector.
-                if self._listens() and reached():
+                # No bare connect first: the server would count it as an aborted handshake, in its own time.
+                if reached():
                     return
-            except pymysql.err.OperationalError:
+            except (pymysql.err.OperationalError, OSError):
                 pass
             process = self._running()
             if process.exit_code is not None or time.monotonic() > deadline:
