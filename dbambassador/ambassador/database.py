@@ -14,17 +14,17 @@ from dbambassador.events import Publish, SessionsEvicted, StageCrashed
 from dbambassador.forwarding import engines
 from dbambassador.forwarding.balance import balancer
 from dbambassador.forwarding.descriptors import Descriptors
-from dbambassador.forwarding.engine import Engine
 from dbambassador.forwarding.hold import Hold
 from dbambassador.forwarding.ledger import Ledger
 from dbambassador.forwarding.limit import Limit
 from dbambassador.forwarding.listeners import Acceptor, close_listeners, open_listeners
-from dbambassador.forwarding.mysql_wire import MysqlWire
-from dbambassador.forwarding.postgresql_wire import PostgresqlWire
 from dbambassador.forwarding.preambles import Preambles
+from dbambassador.forwarding.relay.engine import Engine
 from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.vigil import Vigil
-from dbambassador.forwarding.wire import TcpWire, Wire
+from dbambassador.forwarding.wires.mysql import MysqlWire
+from dbambassador.forwarding.wires.postgresql import PostgresqlWire
+from dbambassador.forwarding.wires.wire import TcpWire, Wire
 from dbambassador.health.judge import Judge
 from dbambassador.health.probes import Prober
 from dbambassador.settings.schema import Database, Protocol

@@ -14,14 +14,14 @@ from functools import partial
 from time import monotonic
 from typing import Protocol, TypeVar
 
-from dbambassador.forwarding.conversation import CHUNK, Ask, Heard, Party, Pending, Said, answer, begin
-from dbambassador.forwarding.epoll_engine import CarriedSession
-from dbambassador.forwarding.epoll_loop import EpollLoop
+from dbambassador.forwarding.relay.epoll_engine import CarriedSession
+from dbambassador.forwarding.relay.epoll_loop import EpollLoop
+from dbambassador.forwarding.relay.sides import WAKES, WAKES_BLOCKED, Session
 from dbambassador.forwarding.relayed import Relayed
 from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.session import request_of
-from dbambassador.forwarding.sides import WAKES, WAKES_BLOCKED, Session
-from dbambassador.forwarding.wire import Greeted, Hello, Opened, Tried
+from dbambassador.forwarding.wires.conversation import CHUNK, Ask, Heard, Party, Pending, Said, answer, begin
+from dbambassador.forwarding.wires.wire import Greeted, Hello, Opened, Tried
 from dbambassador.transport import dial
 from dbambassador.transport.dial import Dialled, Outcome
 from dbambassador.transport.unix_sockets import peer_of

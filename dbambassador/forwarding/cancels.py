@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import trio
 
-from dbambassador.forwarding.wire import Cancel
+from dbambassador.forwarding.wires.wire import Cancel
 from dbambassador.protocols.malformed import Malformed
 from dbambassador.transport.dial import dial
 from dbambassador.transport.tls import TlsFailed

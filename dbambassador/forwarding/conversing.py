@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 
 import trio
 
-from dbambassador.forwarding.conversation import Ask, Heard, Party, Pending, Said, answer, silence
 from dbambassador.forwarding.preambles import CROWDED_OUT, Hearing
+from dbambassador.forwarding.wires.conversation import Ask, Heard, Party, Pending, Said, answer, silence
 from dbambassador.transport.dial import describe
 
 T = TypeVar("T")

@@ -12,9 +12,9 @@ import trio
 from trio.socket import SocketType
 
 from dbambassador.events import SessionCrashed
-from dbambassador.forwarding.conversation import Party, Said
 from dbambassador.forwarding.conversing import finish
 from dbambassador.forwarding.service import Service
+from dbambassador.forwarding.wires.conversation import Party, Said
 
 T = TypeVar("T")
 

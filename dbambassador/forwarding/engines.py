@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from dbambassador.forwarding.engine import Engine
-from dbambassador.forwarding.stream_relay import StreamRelay
+from dbambassador.forwarding.relay.engine import Engine
+from dbambassador.forwarding.relay.stream_relay import StreamRelay
 
 if TYPE_CHECKING:
     from dbambassador.forwarding.fast_path import FastPath, GoOn
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 async def running() -> AsyncIterator[Engine]:
     """An engine for the trio run that this is called in. Sessions must have ended before it is left."""
     if hasattr(select, "epoll"):
-        from dbambassador.forwarding import epoll_engine
+        from dbambassador.forwarding.relay import epoll_engine
 
         with epoll_engine.running() as engine:
             yield engine
@@ -34,7 +34,7 @@ def fast_path(service: Service, go_on: GoOn) -> FastPath | None:
     """The fast path of an engine that has one."""
     if not hasattr(select, "epoll"):
         return None
-    from dbambassador.forwarding.epoll_engine import EpollEngine
     from dbambassador.forwarding.fast_path import FastPath
+    from dbambassador.forwarding.relay.epoll_engine import EpollEngine
 
     return FastPath(service.engine, service, go_on) if isinstance(service.engine, EpollEngine) else None

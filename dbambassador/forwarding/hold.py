@@ -11,7 +11,7 @@ import socket
 import trio
 
 from dbambassador.events import Refusal
-from dbambassador.forwarding.wire import Left
+from dbambassador.forwarding.wires.wire import Left
 from dbambassador.latest import Latest
 from dbambassador.values import Choice
 

@@ -9,7 +9,7 @@ from functools import partial
 
 import trio
 
-from dbambassador.forwarding.engine import How, Traffic
+from dbambassador.forwarding.relay.engine import How, Traffic
 from dbambassador.values import Address, Choice
 
 LEFT = "left"

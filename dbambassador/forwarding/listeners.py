@@ -17,12 +17,12 @@ from dbambassador.events import (
     Refusal,
     SessionCrashed,
 )
-from dbambassador.forwarding.conversation import Said
 from dbambassador.forwarding.departures import Departures
 from dbambassador.forwarding.preambles import Hearing
 from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.session import Attempt, Session
-from dbambassador.forwarding.wire import Greeted
+from dbambassador.forwarding.wires.conversation import Said
+from dbambassador.forwarding.wires.wire import Greeted
 from dbambassador.settings.schema import Database, Listen, UnixListen
 from dbambassador.transport.dial import tune
 from dbambassador.transport.listen import NoSuchAddress, close_tcp, listen_tcp

@@ -5,11 +5,11 @@ from __future__ import annotations
 from socket import socket
 
 from dbambassador.events import SessionCrashed, SessionEnded, SessionOpened
-from dbambassador.forwarding.engine import Carried, How, Link, Tap, Traffic
 from dbambassador.forwarding.ledger import Lease
 from dbambassador.forwarding.preambles import Unanswered
+from dbambassador.forwarding.relay.engine import Carried, How, Link, Tap, Traffic
 from dbambassador.forwarding.service import Service
-from dbambassador.forwarding.wire import Opened, Seen
+from dbambassador.forwarding.wires.wire import Opened, Seen
 from dbambassador.health.evidence import Evidence, Role, Signal
 from dbambassador.values import PeerProcess
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from dbambassador.events import Publish
 from dbambassador.forwarding.balance import Balancer
 from dbambassador.forwarding.descriptors import Descriptors
-from dbambassador.forwarding.engine import Engine
 from dbambassador.forwarding.hold import Hold
 from dbambassador.forwarding.ledger import Ledger
 from dbambassador.forwarding.limit import Limit
 from dbambassador.forwarding.preambles import Preambles
-from dbambassador.forwarding.wire import Wire
+from dbambassador.forwarding.relay.engine import Engine
+from dbambassador.forwarding.wires.wire import Wire
 from dbambassador.health.judge import Judge
 from dbambassador.settings.schema import Database
 

@@ -14,13 +14,13 @@ from trio.socket import SocketType
 
 from dbambassador.events import CancelForwarded, ClientLeft, ClientRefused, DialEnded, Refusal
 from dbambassador.forwarding.cancels import forward
-from dbambassador.forwarding.conversation import Party, Said, begin
 from dbambassador.forwarding.conversing import FAREWELL_TIMEOUT, Held, farewell, finish
 from dbambassador.forwarding.ledger import LEFT, Lease, Stage
 from dbambassador.forwarding.preambles import Hearing
 from dbambassador.forwarding.relayed import Relayed
 from dbambassador.forwarding.service import Service
-from dbambassador.forwarding.wire import (
+from dbambassador.forwarding.wires.conversation import Party, Said, begin
+from dbambassador.forwarding.wires.wire import (
     Cancel,
     Denied,
     Greeted,

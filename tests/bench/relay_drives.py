@@ -20,10 +20,10 @@ from dbambassador.demo.installations import installations
 from dbambassador.demo.ports import free_port
 from dbambassador.demo.postgresql import Ground, PostgreSQL
 from dbambassador.demo.processes import Process, temporary_directory
-from dbambassador.forwarding import epoll_engine
-from dbambassador.forwarding.engine import Engine, Link
-from dbambassador.forwarding.epoll_engine import EpollEngine
-from dbambassador.forwarding.stream_relay import StreamRelay
+from dbambassador.forwarding.relay import epoll_engine
+from dbambassador.forwarding.relay.engine import Engine, Link
+from dbambassador.forwarding.relay.epoll_engine import EpollEngine
+from dbambassador.forwarding.relay.stream_relay import StreamRelay
 from dbambassador.transport.dial import detached, dial, tune
 from dbambassador.values import Address
 from tests.bench.relay_load import pgbench, pgbench_at_rate

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from dbambassador.forwarding.engine import Engine
-from tests.forwarding.relaying import ENGINES, PAIRS, MakePair
+from dbambassador.forwarding.relay.engine import Engine
+from tests.forwarding.relay.relaying import ENGINES, PAIRS, MakePair
 
 pytest.register_assert_rewrite("tests.forwarding.scene")
 

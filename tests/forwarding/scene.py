@@ -17,16 +17,16 @@ from dbambassador.events import Event, SessionCrashed
 from dbambassador.forwarding import engines
 from dbambassador.forwarding.balance import balancer
 from dbambassador.forwarding.descriptors import Descriptors
-from dbambassador.forwarding.engine import Engine
-from dbambassador.forwarding.epoll_engine import EpollEngine
 from dbambassador.forwarding.fast_path import FastPath
 from dbambassador.forwarding.hold import Hold
 from dbambassador.forwarding.ledger import Ledger
 from dbambassador.forwarding.limit import Limit
 from dbambassador.forwarding.listeners import Acceptor, close_listeners, open_listeners
 from dbambassador.forwarding.preambles import Preambles
+from dbambassador.forwarding.relay.engine import Engine
+from dbambassador.forwarding.relay.epoll_engine import EpollEngine
 from dbambassador.forwarding.service import Service
-from dbambassador.forwarding.wire import Wire
+from dbambassador.forwarding.wires.wire import Wire
 from dbambassador.health.evidence import Evidence, Role
 from dbambassador.health.judge import Judge
 from dbambassador.latest import Latest
@@ -42,7 +42,7 @@ from dbambassador.settings.schema import (
 )
 from dbambassador.values import Address, Choice, Target
 from tests.choices import lost, serving
-from tests.forwarding.relaying import ENGINES
+from tests.forwarding.relay.relaying import ENGINES
 
 SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 GSSENC_REQUEST = bytes.fromhex("0000000804d21630")

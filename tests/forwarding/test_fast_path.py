@@ -32,12 +32,12 @@ from dbambassador.events import (
 )
 from dbambassador.forwarding import arrivals
 from dbambassador.forwarding.arrivals import PATIENCE, Arrivals
-from dbambassador.forwarding.epoll_engine import EpollEngine
 from dbambassador.forwarding.ledger import Stage
-from dbambassador.forwarding.mysql_wire import MysqlWire
-from dbambassador.forwarding.postgresql_wire import PostgresqlWire
+from dbambassador.forwarding.relay.epoll_engine import EpollEngine
 from dbambassador.forwarding.vigil import Vigil
-from dbambassador.forwarding.wire import TcpWire, Wire
+from dbambassador.forwarding.wires.mysql import MysqlWire
+from dbambassador.forwarding.wires.postgresql import PostgresqlWire
+from dbambassador.forwarding.wires.wire import TcpWire, Wire
 from dbambassador.health.evidence import Evidence, Role, Signal
 from dbambassador.health.judge import Judge
 from dbambassador.protocols.mysql import packet
@@ -49,7 +49,7 @@ from dbambassador.values import Address, Target
 from tests.choices import serving
 from tests.forwarding import scene as scenes
 from tests.forwarding.mysql_peers import BookServer, converse, introduction
-from tests.forwarding.relaying import as_stream, reset
+from tests.forwarding.relay.relaying import as_stream, reset
 from tests.forwarding.scene import (
     AUTHENTICATION_OK,
     DATABASE,

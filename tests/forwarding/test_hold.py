@@ -8,7 +8,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from dbambassador.events import Refusal
 from dbambassador.forwarding.hold import MAX_HELD, Hold
-from dbambassador.forwarding.wire import Left
+from dbambassador.forwarding.wires.wire import Left
 from dbambassador.latest import Latest
 from dbambassador.values import Address, Choice, Target
 from tests.choices import serving

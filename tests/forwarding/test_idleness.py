@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from dbambassador.events import SessionEnded
 from dbambassador.forwarding.idleness import SPARE, Idleness
-from dbambassador.forwarding.mysql_wire import MysqlWire
 from dbambassador.forwarding.vigil import PERIOD, Vigil
-from dbambassador.forwarding.wire import TcpWire
+from dbambassador.forwarding.wires.mysql import MysqlWire
+from dbambassador.forwarding.wires.wire import TcpWire
 from tests.forwarding import scene as scenes
-from tests.forwarding.relaying import ENGINES
+from tests.forwarding.relay.relaying import ENGINES
 from tests.forwarding.scene import GREETING, MakeScene, Scene, exactly, greet, until
 
 TIMEOUT = 5.0

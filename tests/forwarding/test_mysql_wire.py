@@ -12,10 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbambassador.events import Refusal
-from dbambassador.forwarding.conversation import CHUNK, Conversation, Heard, Party, Pending, answer, begin
-from dbambassador.forwarding.mysql_handshake import ANSWER_WITHIN, MOST_STEPS
-from dbambassador.forwarding.mysql_wire import MysqlWire
-from dbambassador.forwarding.wire import Denied, Hello, Left, NotOpened, Opened, Request, Seen
+from dbambassador.forwarding.wires.conversation import (
+    CHUNK,
+    Conversation,
+    Heard,
+    Party,
+    Pending,
+    answer,
+    begin,
+)
+from dbambassador.forwarding.wires.mysql import MysqlWire
+from dbambassador.forwarding.wires.mysql_handshake import ANSWER_WITHIN, MOST_STEPS
+from dbambassador.forwarding.wires.wire import Denied, Hello, Left, NotOpened, Opened, Request, Seen
 from dbambassador.health.evidence import Signal
 from dbambassador.health.peer import PROBE_USER
 from dbambassador.protocols import mysql

@@ -13,12 +13,12 @@ from trio.testing import MockClock
 
 from dbambassador.events import ClientCrowdedOut, ClientLeft, ClientRefused, Event, SessionEnded
 from dbambassador.forwarding import preambles as module
-from dbambassador.forwarding.mysql_wire import MysqlWire
-from dbambassador.forwarding.postgresql_wire import PostgresqlWire
 from dbambassador.forwarding.preambles import GRACE, GRACE_AT_LIMIT, MOST, PERIOD, SHARE, Hearing, Preambles
+from dbambassador.forwarding.wires.mysql import MysqlWire
+from dbambassador.forwarding.wires.postgresql import PostgresqlWire
 from dbambassador.protocols.mysql import TOO_MANY_CONNECTIONS, error_before_greeting
 from tests.forwarding import scene as scenes
-from tests.forwarding.relaying import ENGINES
+from tests.forwarding.relay.relaying import ENGINES
 from tests.forwarding.scene import (
     SSL_REQUEST,
     STARTUP,

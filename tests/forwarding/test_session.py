@@ -15,12 +15,12 @@ from trio.testing import wait_all_tasks_blocked
 
 from dbambassador.events import ClientRefused, Refusal, SessionOpened
 from dbambassador.forwarding import departures
-from dbambassador.forwarding.engine import Link
-from dbambassador.forwarding.mysql_wire import MysqlWire
-from dbambassador.forwarding.postgresql_wire import PostgresqlWire
+from dbambassador.forwarding.relay.engine import Link
 from dbambassador.forwarding.relayed import Relayed
 from dbambassador.forwarding.session import MAX_FAILURES
-from dbambassador.forwarding.wire import Hello, Opening, Request, TcpWire
+from dbambassador.forwarding.wires.mysql import MysqlWire
+from dbambassador.forwarding.wires.postgresql import PostgresqlWire
+from dbambassador.forwarding.wires.wire import Hello, Opening, Request, TcpWire
 from dbambassador.health import roles
 from dbambassador.health.evidence import Evidence, Role, Signal
 from dbambassador.protocols.mysql import packet
@@ -30,7 +30,7 @@ from dbambassador.transport.dial import KEEPALIVE_COUNT, KEEPALIVE_IDLE, KEEPALI
 from dbambassador.values import Address, Choice, PeerProcess, Target
 from tests.choices import lost, serving
 from tests.forwarding import scene as scenes
-from tests.forwarding.relaying import ENGINES
+from tests.forwarding.relay.relaying import ENGINES
 from tests.forwarding.scene import (
     AUTHENTICATION_OK,
     DATABASE,

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from dbambassador.events import Refusal
-from dbambassador.forwarding.conversation import CHUNK, Conversation, Done, Heard, Party, answer, begin
-from dbambassador.forwarding.engine import Tap
-from dbambassador.forwarding.mysql_handshake import MOST_STEPS
-from dbambassador.forwarding.mysql_wire import MysqlWire
-from dbambassador.forwarding.postgresql_wire import PostgresqlWire
-from dbambassador.forwarding.wire import (
+from dbambassador.forwarding.relay.engine import Tap
+from dbambassador.forwarding.wires.conversation import CHUNK, Conversation, Done, Heard, Party, answer, begin
+from dbambassador.forwarding.wires.mysql import MysqlWire
+from dbambassador.forwarding.wires.mysql_handshake import MOST_STEPS
+from dbambassador.forwarding.wires.postgresql import PostgresqlWire
+from dbambassador.forwarding.wires.wire import (
     Cancel,
     Denied,
     Hello,

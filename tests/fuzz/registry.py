@@ -8,7 +8,9 @@ from __future__ import annotations
 from dbambassador.discovery import dns, hosts, resolv_conf
 from dbambassador.discovery.ask import ORDINARY
 from dbambassador.errors import InvalidConfiguration, UsageError
-from dbambassador.forwarding import encrypted, mysql_handshake, mysql_wire, postgresql_wire, wire
+from dbambassador.forwarding.wires import encrypted, mysql_handshake, wire
+from dbambassador.forwarding.wires import mysql as mysql_wire
+from dbambassador.forwarding.wires import postgresql as postgresql_wire
 from dbambassador.health import handshakes, http_check, mysql_login, mysql_session, postgresql_login
 from dbambassador.observability import page, routes, status
 from dbambassador.protocols import (

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dbambassador.events import Refusal
-from dbambassador.forwarding.conversation import (
+from dbambassador.forwarding.wires.conversation import (
     CHUNK,
     Ask,
     Conversation,
@@ -24,9 +24,9 @@ from dbambassador.forwarding.conversation import (
     begin,
     silence,
 )
-from dbambassador.forwarding.mysql_wire import MysqlWire
-from dbambassador.forwarding.postgresql_wire import PostgresqlWire
-from dbambassador.forwarding.wire import (
+from dbambassador.forwarding.wires.mysql import MysqlWire
+from dbambassador.forwarding.wires.postgresql import PostgresqlWire
+from dbambassador.forwarding.wires.wire import (
     Cancel,
     Denied,
     Hello,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dbambassador.events import Refusal
-from dbambassador.forwarding.conversation import Ask, Conversation, Party, at_once
-from dbambassador.forwarding.mysql_handshake import Handshake, Key, Terms, error_in_turn, why_exposed
-from dbambassador.forwarding.wire import (
+from dbambassador.forwarding.wires.conversation import Ask, Conversation, Party, at_once
+from dbambassador.forwarding.wires.mysql_handshake import Handshake, Key, Terms, error_in_turn, why_exposed
+from dbambassador.forwarding.wires.wire import (
     Cancel,
     Denied,
     Greeting,

@@ -24,8 +24,8 @@ from collections.abc import Callable
 from functools import partial
 from time import monotonic
 
-from dbambassador.forwarding.endings import READ_OUT_LIMIT, End, Then
-from dbambassador.forwarding.sides import Session, Side
+from dbambassador.forwarding.relay.endings import READ_OUT_LIMIT, End, Then
+from dbambassador.forwarding.relay.sides import Session, Side
 
 READ = 32 * 1024
 """Bytes of a read, and so the most that is kept of what a side did not take. A bulk stream took 0.8 s of CPU

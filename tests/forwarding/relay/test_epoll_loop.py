@@ -13,10 +13,10 @@ from time import monotonic
 
 import pytest
 
-from dbambassador.forwarding.engine import How, Link, Tap, Tapped
-from dbambassador.forwarding.epoll_loop import BURST, OLDEST, READ, Command, EpollLoop
-from dbambassador.forwarding.sides import WAKES, Session
-from tests.forwarding.relaying import RESET_ON_CLOSE, Ends, MakePair, tcp_pair, unix_pair
+from dbambassador.forwarding.relay.engine import How, Link, Tap, Tapped
+from dbambassador.forwarding.relay.epoll_loop import BURST, OLDEST, READ, Command, EpollLoop
+from dbambassador.forwarding.relay.sides import WAKES, Session
+from tests.forwarding.relay.relaying import RESET_ON_CLOSE, Ends, MakePair, tcp_pair, unix_pair
 
 
 class Scene:

@@ -24,9 +24,9 @@ from time import monotonic
 
 import trio
 
-from dbambassador.forwarding.engine import Carried, Link, Over
-from dbambassador.forwarding.epoll_loop import Command, EpollLoop
-from dbambassador.forwarding.sides import Session
+from dbambassador.forwarding.relay.engine import Carried, Link, Over
+from dbambassador.forwarding.relay.epoll_loop import Command, EpollLoop
+from dbambassador.forwarding.relay.sides import Session
 
 SWITCH_INTERVAL = 0.00001
 """Seconds after which one thread has to let the other go on, where both have something to do. Each message

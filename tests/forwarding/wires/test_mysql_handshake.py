@@ -11,12 +11,13 @@ import trio
 import trio.testing
 
 from dbambassador.events import ClientLeft, ClientRefused, Refusal, SessionOpened
-from dbambassador.forwarding import departures, mysql_handshake
-from dbambassador.forwarding.conversation import Said, begin
-from dbambassador.forwarding.mysql_wire import MysqlWire
+from dbambassador.forwarding import departures
 from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.vigil import Vigil
-from dbambassador.forwarding.wire import Hello, Request, Tried
+from dbambassador.forwarding.wires import mysql_handshake
+from dbambassador.forwarding.wires.conversation import Said, begin
+from dbambassador.forwarding.wires.mysql import MysqlWire
+from dbambassador.forwarding.wires.wire import Hello, Request, Tried
 from dbambassador.health.evidence import Signal
 from dbambassador.health.judge import Judge
 from dbambassador.health.peer import PROBE_USER
@@ -25,7 +26,7 @@ from dbambassador.protocols.mysql_authentication import NATIVE
 from dbambassador.settings.schema import TargetSessionAttrs
 from tests.forwarding import scene as scenes
 from tests.forwarding.mysql_peers import ANSWER, USER, BookServer, converse, introduction
-from tests.forwarding.relaying import ENGINES, reset
+from tests.forwarding.relay.relaying import ENGINES, reset
 from tests.forwarding.scene import DATABASE, MakeScene, Scene, Server, until, until_closed
 
 OTHER = "client_ed25519"

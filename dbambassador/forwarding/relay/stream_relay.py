@@ -14,8 +14,8 @@ from time import monotonic
 
 import trio
 
-from dbambassador.forwarding.endings import READ_OUT_LIMIT, End, Endings, Then
-from dbambassador.forwarding.engine import Carried, How, Link, Over, Tap
+from dbambassador.forwarding.relay.endings import READ_OUT_LIMIT, End, Endings, Then
+from dbambassador.forwarding.relay.engine import Carried, How, Link, Over, Tap
 from dbambassador.transport.dial import reset_on_close
 
 BUFFER = 64 * 1024

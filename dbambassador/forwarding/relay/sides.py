@@ -7,8 +7,8 @@ import socket
 from collections.abc import Callable
 from time import monotonic
 
-from dbambassador.forwarding.endings import Endings
-from dbambassador.forwarding.engine import How, Link, Over, Tap
+from dbambassador.forwarding.relay.endings import Endings
+from dbambassador.forwarding.relay.engine import How, Link, Over, Tap
 from dbambassador.transport.dial import UNIX, family_of, reset_on_close
 
 WAKES = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLPRI | select.EPOLLET

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from dbambassador.events import Refusal
-from dbambassador.forwarding.conversation import Ask, Conversation, Party
-from dbambassador.forwarding.encrypted import handshake, secured
-from dbambassador.forwarding.wire import Denied, Hello, Left, NotOpened, Opened, Opening, Seen
+from dbambassador.forwarding.wires.conversation import Ask, Conversation, Party
+from dbambassador.forwarding.wires.encrypted import handshake, secured
+from dbambassador.forwarding.wires.wire import Denied, Hello, Left, NotOpened, Opened, Opening, Seen
 from dbambassador.health.evidence import Signal
 from dbambassador.health.peer import PROBE_USER
 from dbambassador.protocols import mysql, mysql_response

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import trio
 
-from dbambassador.forwarding import epoll_engine
-from dbambassador.forwarding.engine import Carried, Engine, How, Link, Tap
-from dbambassador.forwarding.stream_relay import StreamRelay
+from dbambassador.forwarding.relay import epoll_engine
+from dbambassador.forwarding.relay.engine import Carried, Engine, How, Link, Tap
+from dbambassador.forwarding.relay.stream_relay import StreamRelay
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from dbambassador.forwarding.conversation import Ask, Conversation, Heard, Party, Pending, answer, begin
+from dbambassador.forwarding.wires.conversation import Ask, Conversation, Heard, Party, Pending, answer, begin
 from dbambassador.transport.tls import TlsEnd, TlsFailed, no_tls
 
 T = TypeVar("T")

@@ -6,11 +6,11 @@ from dataclasses import replace
 from functools import partial
 
 from dbambassador.events import Refusal
-from dbambassador.forwarding import wire
-from dbambassador.forwarding.conversation import Ask, Conversation, Party
-from dbambassador.forwarding.encrypted import handshake, secured
-from dbambassador.forwarding.engine import Tapped
-from dbambassador.forwarding.wire import (
+from dbambassador.forwarding.relay.engine import Tapped
+from dbambassador.forwarding.wires import wire
+from dbambassador.forwarding.wires.conversation import Ask, Conversation, Party
+from dbambassador.forwarding.wires.encrypted import handshake, secured
+from dbambassador.forwarding.wires.wire import (
     Cancel,
     Denied,
     Greeting,

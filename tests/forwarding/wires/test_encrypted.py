@@ -15,15 +15,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dbambassador.events import Refusal
-from dbambassador.forwarding.conversation import Ask, Heard, Party, Pending, answer, begin
-from dbambassador.forwarding.engine import Engine, How, Link
-from dbambassador.forwarding.postgresql_wire import PostgresqlWire
-from dbambassador.forwarding.wire import Cancel, Hello, Left, NotOpened, Opened, Opening, Request, TcpWire
+from dbambassador.forwarding.relay.engine import Engine, How, Link
+from dbambassador.forwarding.wires.conversation import Ask, Heard, Party, Pending, answer, begin
+from dbambassador.forwarding.wires.postgresql import PostgresqlWire
+from dbambassador.forwarding.wires.wire import (
+    Cancel,
+    Hello,
+    Left,
+    NotOpened,
+    Opened,
+    Opening,
+    Request,
+    TcpWire,
+)
 from dbambassador.health.evidence import Signal
 from dbambassador.settings.schema import Negotiation, SslMode, TargetSessionAttrs, Tls
 from dbambassador.transport.tls import EncryptedSocket, TlsEnd
 from dbambassador.transport.tls_files import Encryption
-from tests.forwarding.relaying import (
+from tests.forwarding.relay.relaying import (
     ENGINES,
     Relayed,
     as_stream,

@@ -23,8 +23,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from dbambassador.forwarding.engine import Carried, Engine, How, Link
-from tests.forwarding.relaying import ENGINES, RESET_ON_CLOSE, MakeEngine, tcp_pair, unix_pair
+from dbambassador.forwarding.relay.engine import Carried, Engine, How, Link
+from tests.forwarding.relay.relaying import ENGINES, RESET_ON_CLOSE, MakeEngine, tcp_pair, unix_pair
 
 PATIENCE = 10.0
 """Seconds for anything that must come; a loaded machine takes a few."""

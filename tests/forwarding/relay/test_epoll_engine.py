@@ -12,10 +12,10 @@ import pytest
 import trio
 
 from dbambassador.forwarding import engines
-from dbambassador.forwarding.engine import Tapped
-from dbambassador.forwarding.epoll_engine import SWITCH_INTERVAL, EpollEngine, running
-from dbambassador.forwarding.stream_relay import StreamRelay
-from tests.forwarding.relaying import read_rest, relayed, tcp_pair
+from dbambassador.forwarding.relay.engine import Tapped
+from dbambassador.forwarding.relay.epoll_engine import SWITCH_INTERVAL, EpollEngine, running
+from dbambassador.forwarding.relay.stream_relay import StreamRelay
+from tests.forwarding.relay.relaying import read_rest, relayed, tcp_pair
 
 
 async def until(reached: Callable[[], bool]) -> None:

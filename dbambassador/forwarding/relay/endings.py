@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from dbambassador.forwarding.engine import How
+from dbambassador.forwarding.relay.engine import How
 
 READ_OUT_LIMIT = 5.0
 """Seconds for which a side whose other direction broke may still deliver what it had sent before."""

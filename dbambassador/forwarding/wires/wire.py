@@ -8,9 +8,9 @@ from socket import socket
 from typing import Protocol
 
 from dbambassador.events import Refusal
-from dbambassador.forwarding.conversation import Conversation, at_once
-from dbambassador.forwarding.encrypted import handshake
-from dbambassador.forwarding.engine import Tap
+from dbambassador.forwarding.relay.engine import Tap
+from dbambassador.forwarding.wires.conversation import Conversation, at_once
+from dbambassador.forwarding.wires.encrypted import handshake
 from dbambassador.health.evidence import Role, Signal
 from dbambassador.settings.schema import TargetSessionAttrs
 from dbambassador.transport.tls import EncryptedSocket, TlsEnd, TlsFailed

@@ -13,8 +13,8 @@ import pytest
 import trio
 import trio.testing
 
-from dbambassador.forwarding.engine import Engine, How, Tapped
-from tests.forwarding.relaying import (
+from dbambassador.forwarding.relay.engine import Engine, How, Tapped
+from tests.forwarding.relay.relaying import (
     MakePair,
     Relayed,
     fill,
@@ -393,7 +393,7 @@ async def test_a_side_that_takes_nothing_more_has_some_time_to_end(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("stream_relay", "epoll_loop"):
-        monkeypatch.setattr(f"dbambassador.forwarding.{module}.READ_OUT_LIMIT", 0.2)
+        monkeypatch.setattr(f"dbambassador.forwarding.relay.{module}.READ_OUT_LIMIT", 0.2)
     async with relayed(engine, unix_pair) as session:
         await reading_out(session)
         await session.ended.wait()

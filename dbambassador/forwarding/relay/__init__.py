@@ -1,0 +1,1 @@
+"""Carrying the bytes of a session that was opened: the engines and what they are made of."""
