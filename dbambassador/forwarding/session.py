@@ -127,7 +127,7 @@ class Session:
                 await self._cancel(hello)
             elif refusal is not None:
                 maximum = self._service.limit.maximum
-                await self._refuse(hello, refusal, f"{maximum} clients at once: see --max-connections")
+                await self._refuse(hello, refusal, f"at most {maximum} at once: see --max-connections")
             else:
                 await self._serve(hello, attempt)
 
