@@ -242,9 +242,23 @@ class RoleChanged(Event):
 class ChoiceChanged(Event):
     database: str
     choice: Choice
+    outage: float = 0.0
+    """Seconds without a usable address that end with this choice; 0 if none does."""
 
 
 # Sessions
+
+
+class Departure(Enum):
+    """How a client ended that never had a session, and was told nothing."""
+
+    LEFT = "left"
+    GARBLED = "garbled"
+    """It said something that is not its protocol."""
+    TIMED_OUT = "timed out"
+    """It did not say in time what it wants."""
+    CROWDED_OUT = "crowded out"
+    """The same, and was ended early to make room."""
 
 
 class Refusal(Enum):
@@ -290,10 +304,21 @@ class ClientRefused(Event):
 
 @dataclass(frozen=True, slots=True)
 class ClientLeft(Event):
-    """The client was gone, or said something that is not its protocol, before it had a session."""
+    """The client was gone, or was given up, before it had a session."""
 
     database: str
     reason: str
+    how: Departure = Departure.LEFT
+
+
+@dataclass(frozen=True, slots=True)
+class ClientHeld(Event):
+    """A client's wait for a usable address is over."""
+
+    database: str
+    outcome: str
+    """`served`, `left`, or a refusal in small letters."""
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class ServedDatabase:
         prober = Prober(database, encryption)
         self.judge = Judge(database, self.refresher, prober, self.ledger.sessions, shared.publish)
         self.vigil = Vigil(self.ledger, self.judge, database.client_idle_timeout)
-        self.hold = Hold(self.judge.choices)
+        self.hold = Hold(database.name, self.judge.choices, shared.publish)
         self.listeners: list[trio.SocketListener] = []
         self._publish = shared.publish
         self._fast_path: FastPath | None = None

@@ -90,7 +90,8 @@ class Ambassador:
         databases = [snapshot.database(served, now) for served in self._databases]
         whole = snapshot.process(self._phase.value, now - self._started, ready, databases)
         located = {"environment": self._environment, "awaiting": self._awaiting}
-        return {**whole, **located, "drift": snapshot.drift(self._drift, now)}
+        seen = {"drift": snapshot.drift(self._drift, now), "relay": snapshot.relay(self._engine)}
+        return {**whole, **located, **seen}
 
     def relay_silence(self) -> float:
         """Seconds for which the relay engine has owed a sign of life."""

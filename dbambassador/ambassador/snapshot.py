@@ -7,6 +7,7 @@ from typing import Any
 from dbambassador import __version__
 from dbambassador.ambassador.database import ServedDatabase
 from dbambassador.drift import DriftWatch
+from dbambassador.forwarding.relay.engine import Engine
 from dbambassador.health.states import Record
 from dbambassador.values import Address, Targets
 
@@ -38,6 +39,10 @@ def database(served: ServedDatabase, now: float) -> Json:
             "held_seconds": round(held, 3),
             "why": choice.why,
         },
+        "outages": {
+            "count": served.judge.outages.count,
+            "seconds": round(served.judge.outages.seconds(now), 3),
+        },
         "sessions": len(served.ledger),
         "held": served.hold.held,
     }
@@ -55,6 +60,12 @@ def process(phase: str, uptime: float, ready: bool, databases: list[Json]) -> Js
         "drift": None,
         "databases": databases,
     }
+
+
+def relay(engine: Engine | None) -> Json | None:
+    """None: no engine runs, or it does not count."""
+    work = engine.work() if engine is not None else None
+    return {"wakes": work.wakes, "events": work.events} if work is not None else None
 
 
 def drift(watch: DriftWatch | None, now: float) -> Json | None:

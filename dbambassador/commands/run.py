@@ -14,7 +14,7 @@ from dbambassador.discovery.nameserver import parse_nameserver
 from dbambassador.errors import AmbassadorError, ExitCode
 from dbambassador.events import Events, Started
 from dbambassador.locate import request_from
-from dbambassador.observability import stderr
+from dbambassador.observability import process, stderr
 from dbambassador.observability.logs import Log, threshold
 from dbambassador.observability.metrics import Metrics
 from dbambassador.observability.recent import Recent
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> ExitCode:
 
 
 async def _run(terms: Terms, http: HttpSettings, events: Events) -> ExitCode:
-    metrics, recent = Metrics(), Recent(trio.current_time)
+    metrics, recent = Metrics(process.measured), Recent(trio.current_time)
     events.subscribe(metrics)
     events.subscribe(recent)
     events.publish(Started(__version__, str(terms.request.directory)))

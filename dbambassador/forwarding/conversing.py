@@ -63,6 +63,8 @@ class Held(Generic[T]):
                     heard = await self._hear(self.said, ask)
             if self._is_ended(ask.party):
                 heard = Heard(b"", CROWDED_OUT)
+            elif listening.cancelled_caught and ask.party is Party.CLIENT and self._hearing is not None:
+                self._hearing.timed_out = True
             self.said = answer(self.said, heard)
         return self.said.result
 

@@ -10,7 +10,7 @@ import socket
 
 import trio
 
-from dbambassador.events import Refusal
+from dbambassador.events import ClientHeld, Publish, Refusal
 from dbambassador.forwarding.wires.wire import Left
 from dbambassador.latest import Latest
 from dbambassador.values import Choice
@@ -22,8 +22,10 @@ MAX_HELD = 100
 class Hold:
     """The waiting room of one database."""
 
-    def __init__(self, choices: Latest[Choice]) -> None:
+    def __init__(self, database: str, choices: Latest[Choice], publish: Publish) -> None:
+        self._database = database
         self._choices = choices
+        self._publish = publish
         self.held = 0
         self._closing = trio.Event()
         self._empty = trio.Event()
@@ -40,8 +42,11 @@ class Hold:
         if self.held >= MAX_HELD:
             return Refusal.TOO_MANY
         self.held += 1
+        since = trio.current_time()
         try:
-            return await self._wait(client)
+            outcome = await self._wait(client)
+            self._publish(ClientHeld(self._database, _named(outcome), trio.current_time() - since))
+            return outcome
         finally:
             self.held -= 1
             if not self.held:
@@ -80,6 +85,12 @@ class Hold:
             deadline = choice.held_until if choice.settled else float("inf")
             with trio.move_on_at(deadline):
                 await self._choices.newer(version)
+
+
+def _named(outcome: Choice | Refusal | Left) -> str:
+    if isinstance(outcome, Refusal):
+        return outcome.name.lower()
+    return "left" if isinstance(outcome, Left) else "served"
 
 
 async def _cancel_when_gone(client: trio.SocketStream, scope: trio.CancelScope) -> None:

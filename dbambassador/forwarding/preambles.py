@@ -58,7 +58,7 @@ class Preamble(Protocol):
 class Hearing:
     """A client that a task of trio's listens to, until an engine has it."""
 
-    __slots__ = ("_client", "admitted", "database", "ended", "listening", "since")
+    __slots__ = ("_client", "admitted", "database", "ended", "listening", "since", "timed_out")
 
     def __init__(self, database: str, client: trio.SocketStream, *, admitted: bool) -> None:
         self._client = client
@@ -69,6 +69,8 @@ class Hearing:
         """Within it, its next words are awaited; None: it waits for us."""
         self.ended = False
         """It is not listened to any more."""
+        self.timed_out = False
+        """It was, for as long as it may take, and said nothing."""
 
     def silent(self) -> bool:
         # What it has said and nobody has read yet is our delay, not the client's.

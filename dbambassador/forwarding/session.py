@@ -12,7 +12,7 @@ from typing import TypeVar
 import trio
 from trio.socket import SocketType
 
-from dbambassador.events import CancelForwarded, ClientLeft, ClientRefused, DialEnded, Refusal
+from dbambassador.events import CancelForwarded, ClientLeft, ClientRefused, Departure, DialEnded, Refusal
 from dbambassador.forwarding.cancels import forward
 from dbambassador.forwarding.conversing import FAREWELL_TIMEOUT, Held, farewell, finish
 from dbambassador.forwarding.ledger import LEFT, Lease, Stage
@@ -324,7 +324,14 @@ class Session:
     def _left(self, left: Left) -> None:
         if left.refusal is not None:
             self._service.publish(ClientRefused(self._name, left.refusal, left.reason))
-        self._service.publish(ClientLeft(self._name, left.reason))
+        self._service.publish(ClientLeft(self._name, left.reason, self._departure(left)))
+
+    def _departure(self, left: Left) -> Departure:
+        if left.garbled:
+            return Departure.GARBLED
+        if self._hearing.ended:
+            return Departure.CROWDED_OUT
+        return Departure.TIMED_OUT if self._hearing.timed_out else Departure.LEFT
 
     def _observe(self, evidence: Evidence | None) -> None:
         if evidence is not None:

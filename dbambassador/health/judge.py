@@ -22,6 +22,7 @@ from dbambassador.health import schedule
 from dbambassador.health.candidates import PREFERENCE_DELAY, TRIAL_LIMIT, Situation, has_role
 from dbambassador.health.choice import Standing, choose, wants_answer
 from dbambassador.health.evidence import Evidence, Role, Signal
+from dbambassador.health.outages import Outages
 from dbambassador.health.probes import Blocked, Prober
 from dbambassador.health.states import Record, State, after, is_news, without_role
 from dbambassador.latest import Latest
@@ -77,6 +78,7 @@ class Judge:
         now = trio.current_time()
         self._standing = Standing(Choice(held_until=now + database.hold), lost_at=now)
         self.choices: Latest[Choice] = Latest(self._standing.choice)
+        self.outages = Outages(now)
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -201,14 +203,15 @@ class Judge:
         situation = Situation(self._database, self._refresher.targets.value, self._records, now)
         self._standing = choose(before, situation)
         choice = self._standing.choice
+        outage = self.outages.note(self._standing.lost_at, now)
         if choice != before.choice:
             self.choices.publish(choice)
-            self._tell(choice)
+            self._tell(choice, outage)
         if self._standing.lost_at is not None and before.lost_at is None:
             self._hurry(now)
         self._refresher.seek(urgent=wants_answer(self._standing, situation.targets))
 
-    def _tell(self, choice: Choice) -> None:
+    def _tell(self, choice: Choice, outage: float) -> None:
         """Publishes what is worth a line in the log. A trial that fails, as most do, leaves all as it was."""
         if choice.on_trial and not self._told_pool:
             return
@@ -218,9 +221,9 @@ class Judge:
             return  # those of a pool come and go, and one that fails has a line of its own
         news = (choice.epoch if choice.pool else None, choice.pool, choice.settled)
         if news != self._told:
-            self._told, self._told_pool = news, choice.pool
+            first, self._told, self._told_pool = not self._told, news, choice.pool
             self._told_of |= addresses
-            self._publish(ChoiceChanged(self._database.name, choice))
+            self._publish(ChoiceChanged(self._database.name, choice, 0.0 if first else outage))
 
     def _note_role(self, record: Record) -> None:
         if record.role is Role.UNKNOWN:

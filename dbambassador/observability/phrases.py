@@ -35,6 +35,7 @@ _LEVELS = {
 DETAILS: frozenset[type[Event]] = frozenset(
     {
         events.CancelForwarded,
+        events.ClientHeld,
         events.ClientLeft,
         events.DialEnded,
         events.LookupEnded,
@@ -181,8 +182,8 @@ def _of_a_database(event: Event) -> Phrase | None:
         case events.RoleChanged(_, address, before, now):
             fields = {"address": str(address), "before": before, "role": now}
             return Phrase(Level.INFO, f"{address} is {now} now, was {before}", fields)
-        case events.ChoiceChanged(_, choice):
-            return _choice(choice)
+        case events.ChoiceChanged(_, choice, outage):
+            return _choice(choice, outage)
         case events.SessionsEvicted(_, address, sessions, why):
             fields = {"address": str(address), "sessions": sessions, "why": why}
             text = f"closed {count(sessions, 'session')} at {address}: {why}"
@@ -209,8 +210,9 @@ def _targets(targets: Targets, familiar: bool) -> Phrase:
     return Phrase(Level.DEBUG if familiar else Level.INFO, text, fields)
 
 
-def _choice(choice: Choice) -> Phrase:
+def _choice(choice: Choice, outage: float) -> Phrase:
     fields: Fields = {"epoch": choice.epoch, "settled": choice.settled, "why": choice.why}
+    fields |= {"outage_seconds": round(outage, 3)}
     if choice.target is not None:
         fields |= {"address": str(choice.target.address)}
         fields |= {"pool": [str(target.address) for target in choice.pool]}
@@ -218,7 +220,8 @@ def _choice(choice: Choice) -> Phrase:
         where = ", ".join(str(target.address) for target in choice.pool)
         if choice.on_trial:
             return Phrase(Level.INFO, f"the next session tries {where} ({names})", fields)
-        return Phrase(Level.INFO, f"sessions go to {where} ({names})", fields)
+        after = f", after {duration(outage)} without a usable address" if outage else ""
+        return Phrase(Level.INFO, f"sessions go to {where} ({names}){after}", fields)
     fields |= {"address": None, "pool": []}
     if not choice.settled:
         return Phrase(Level.INFO, f"looking for a usable address: {choice.why}", fields)
@@ -254,8 +257,13 @@ def _of_a_session(event: Event) -> Phrase | None:
             level = _LEVELS.get(refusal, Level.DEBUG)
             text = f"client refused: {refusal.value}" + (f": {why}" if why else "")
             return Phrase(level, text, {"reason": refusal.name.lower(), "why": why})
-        case events.ClientLeft(_, reason):
-            return Phrase(Level.DEBUG, f"client gone before it had a session: {reason}", {"reason": reason})
+        case events.ClientLeft(_, reason, how):
+            fields = {"reason": reason, "how": how.value}
+            return Phrase(Level.DEBUG, f"client gone before it had a session: {reason}", fields)
+        case events.ClientHeld(_, outcome, seconds):
+            fields = {"outcome": outcome, "seconds": round(seconds, 3)}
+            text = f"a client waited {duration(seconds)} for a usable address: {outcome}"
+            return Phrase(Level.DEBUG, text, fields)
         case events.ClientCrowdedOut():
             text = "too many clients connect and say nothing: the oldest are ended, to make room for others"
             return Phrase(Level.WARNING, text)

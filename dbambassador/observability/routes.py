@@ -15,7 +15,8 @@ from ipaddress import ip_address
 from typing import Any
 
 from dbambassador.events import Publish, RequestCrashed
-from dbambassador.observability import metrics, page
+from dbambassador.observability import page
+from dbambassador.observability.exposition import preferred
 from dbambassador.observability.metrics import Metrics
 from dbambassador.observability.recent import Recent
 from dbambassador.transport.http_messages import Request, Response, text
@@ -66,18 +67,19 @@ class Health:
             "/startup": lambda: _verdict(not_started(sources.snapshot())),
             "/readiness": lambda: _verdict(not_ready(sources.snapshot())),
             "/liveness": lambda: _verdict(not_alive(sources.relay_silence())),
-            "/metrics": self._metrics,
         }
 
     def __call__(self, request: Request) -> Response:
-        answer = self._answers.get(request.path)
+        answers = {**self._answers, "/metrics": lambda: self._metrics(request.header("accept"))}
+        answer = answers.get(request.path)
         if answer is None:
-            return text(404, f"not found; there are {', '.join(self._answers)}")
+            return text(404, f"not found; there are {', '.join(answers)}")
         return _checked(request, {"GET": answer, "HEAD": answer}, "health", self._publish)
 
-    def _metrics(self) -> Response:
-        exposed = self._sources.metrics.text(self._sources.snapshot())
-        return Response(200, exposed.encode(), metrics.CONTENT_TYPE)
+    def _metrics(self, accept: str | None) -> Response:
+        form = preferred(accept)
+        exposed = self._sources.metrics.exposed(self._sources.snapshot(), form)
+        return Response(200, exposed.encode(), form.value)
 
 
 class Admin:

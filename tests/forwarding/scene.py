@@ -117,7 +117,7 @@ class Scene:
             wire,
             cast(Judge, self),
             self.ledger,
-            Hold(self.choices),
+            Hold("orders", self.choices, self.events.append),
             balancer(database.balance, self.ledger.sessions),
             engine,
             self.limit,

@@ -22,6 +22,7 @@ from trio.testing import wait_all_tasks_blocked
 from dbambassador.events import (
     ClientLeft,
     ClientRefused,
+    Departure,
     DescriptorsExhausted,
     DialEnded,
     Event,
@@ -773,6 +774,8 @@ async def test_a_client_that_leaves_before_it_asked(
             await client.send_all(said)
         await leave(client)
         await until(lambda: told(stage, ClientLeft))
+        (left,) = [event for event in stage.events if isinstance(event, ClientLeft)]
+        assert left.how is (Departure.GARBLED if said.startswith(b"GET") else Departure.LEFT)
         assert server.accepted == 0
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from dbambassador.events import ClientCrowdedOut, ClientLeft, ClientRefused, Event, SessionEnded
+from dbambassador.events import ClientCrowdedOut, ClientLeft, ClientRefused, Departure, Event, SessionEnded
 from dbambassador.forwarding import preambles as module
 from dbambassador.forwarding.preambles import GRACE, GRACE_AT_LIMIT, MOST, PERIOD, SHARE, Hearing, Preambles
 from dbambassador.forwarding.wires.mysql import MysqlWire
@@ -216,9 +216,8 @@ async def test_a_silent_client_is_closed_and_one_that_speaks_late_is_served(
             await client.send_all(STARTUP[len(said) :])
             assert await exactly(client, len(WELCOME)) == WELCOME
         assert crowded_out(stage) == 1
-        assert [event.reason for event in stage.events if isinstance(event, ClientLeft)] == [
-            module.CROWDED_OUT
-        ]
+        left = [(event.reason, event.how) for event in stage.events if isinstance(event, ClientLeft)]
+        assert left == [(module.CROWDED_OUT, Departure.CROWDED_OUT)]
 
 
 async def test_one_that_was_told_no_and_says_nothing_more_is_silent_too(scene: MakeScene) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dbambassador import events
-from dbambassador.events import Event, Refusal
+from dbambassador.events import Departure, Event, Refusal
 from dbambassador.values import Address, Fact, Facts, PeerProcess, State, Target, Targets
 from tests.choices import serving
 
@@ -47,7 +47,8 @@ EVERY: tuple[Event, ...] = (
     events.SessionOpened("orders", ADDRESS, PeerProcess(4711, 1000, 2000)),
     events.SessionEnded("orders", ADDRESS, "client closed", 1.5, 100, 2000),
     events.ClientRefused("orders", Refusal.NO_TARGET),
-    events.ClientLeft("orders", "not a startup packet"),
+    events.ClientLeft("orders", "not a startup packet", Departure.GARBLED),
+    events.ClientHeld("orders", "served", 1.2),
     events.ClientCrowdedOut("orders"),
     events.DialEnded("orders", ADDRESS, "refused", 0.001),
     events.CancelForwarded("orders", True),

@@ -20,6 +20,7 @@ def running() -> dict[str, Any]:
         },
         "awaiting": None,
         "drift": None,
+        "relay": {"wakes": 5000, "events": 12000},
         "databases": [
             {
                 "name": "orders",
@@ -76,6 +77,7 @@ def running() -> dict[str, Any]:
                     "held_seconds": 0.0,
                     "why": "10.0.0.8:5432 is up",
                 },
+                "outages": {"count": 1, "seconds": 12.5},
                 "sessions": 3,
                 "held": 0,
             },
@@ -103,6 +105,7 @@ def running() -> dict[str, Any]:
                     "held_seconds": 2.5,
                     "why": "the name leads nowhere",
                 },
+                "outages": {"count": 0, "seconds": 2.5},
                 "sessions": 0,
                 "held": 1,
             },

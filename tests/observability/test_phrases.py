@@ -47,6 +47,7 @@ SESSION_LEVEL = {
     "SessionEnded",
     "ClientRefused",
     "ClientLeft",
+    "ClientHeld",
     "DialEnded",
     "CancelForwarded",
 }

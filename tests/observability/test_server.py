@@ -44,8 +44,8 @@ class Ambassador:
     def quit(self) -> None:
         self.quits += 1
 
-    async def health(self, path: str, method: str = "GET") -> Response:
-        return await self._ask(self.opened.health[0], method, path)
+    async def health(self, path: str, method: str = "GET", **headers: str) -> Response:
+        return await self._ask(self.opened.health[0], method, path, headers)
 
     async def admin(self, path: str, method: str = "GET", **headers: str) -> Response:
         return await self._ask(self.opened.admin[0], method, path, headers)
@@ -133,6 +133,9 @@ async def test_metrics() -> None:
         answer = await ambassador.health("/metrics")
         assert answer.content_type == "text/plain; version=0.0.4; charset=utf-8"
         assert b'dbambassador_cancels_total{database="orders",found="true"} 1\n' in answer.body
+        answer = await ambassador.health("/metrics", accept="application/openmetrics-text")
+        assert answer.content_type == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        assert answer.body.endswith(b"\n# EOF\n")
 
 
 def schema() -> dict[str, Any]:

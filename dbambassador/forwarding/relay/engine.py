@@ -68,6 +68,16 @@ class Link:
     when it uses it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What an engine has done, ever. Between the two lies how well it batches."""
+
+    wakes: int
+    """Times that it woke to look after its sessions."""
+    events: int
+    """Sockets that it found with something to do."""
+
+
 class How(Enum):
     """How a session ended."""
 
@@ -110,4 +120,8 @@ class Engine(Protocol):
 
     def silence(self) -> float:
         """Seconds for which the engine has owed a sign of life. Each call asks it for another one."""
+        ...
+
+    def work(self) -> Work | None:
+        """What it has done so far; None for an engine that does not count."""
         ...

@@ -24,7 +24,7 @@ from time import monotonic
 
 import trio
 
-from dbambassador.forwarding.relay.engine import Carried, Link, Over
+from dbambassador.forwarding.relay.engine import Carried, Link, Over, Work
 from dbambassador.forwarding.relay.epoll_loop import Command, EpollLoop
 from dbambassador.forwarding.relay.sides import Session
 
@@ -91,6 +91,9 @@ class EpollEngine:
         self._asked_at = monotonic()
         self.loop.post(self._answer)
         return 0.0
+
+    def work(self) -> Work:
+        return Work(self.loop.wakes, self.loop.events)
 
     def start(self) -> None:
         self._thread.start()

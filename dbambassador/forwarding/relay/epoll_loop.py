@@ -70,6 +70,9 @@ class EpollLoop:
         self._ended: list[Session] = []
         self._alarms: list[tuple[float, int, Command]] = []
         self._alarms_set = 0
+        self.wakes = 0
+        """Times that `turn` was called, and the events it served. Written by the loop's thread alone."""
+        self.events = 0
 
     def post(self, command: Command) -> None:
         """Has a command run in the loop's thread, soon. May be called in any thread."""
@@ -132,7 +135,8 @@ class EpollLoop:
         due: list[Side] | None = None
         if self._readable:
             due, self._readable = self._readable, []
-        for descriptor, events in self._epoll.poll(patience, BATCH):
+        told = self._epoll.poll(patience, BATCH)
+        for descriptor, events in told:
             side = sides.get(descriptor)
             if side is not None:
                 try:
@@ -155,6 +159,8 @@ class EpollLoop:
         if self._news and (descriptor == -1 or monotonic() >= self._news_due):
             news, self._news = self._news, []
             self._inform(news)
+        self.wakes += 1  # last: nobody waits for it any more
+        self.events += len(told)
 
     def abandon(self, crash: Exception) -> None:
         """Ends all sessions, after a crash of the thread that turned it: it must not be turned again."""

@@ -15,7 +15,7 @@ from time import monotonic
 import trio
 
 from dbambassador.forwarding.relay.endings import READ_OUT_LIMIT, End, Endings, Then
-from dbambassador.forwarding.relay.engine import Carried, How, Link, Over, Tap
+from dbambassador.forwarding.relay.engine import Carried, How, Link, Over, Tap, Work
 from dbambassador.transport.dial import reset_on_close
 
 BUFFER = 64 * 1024
@@ -41,6 +41,9 @@ class StreamRelay:
 
     def silence(self) -> float:
         return 0.0  # it has no other loop than that of who asks
+
+    def work(self) -> Work | None:
+        return None
 
 
 class _Direction:

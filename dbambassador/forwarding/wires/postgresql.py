@@ -95,7 +95,7 @@ class PostgresqlWire:
         while isinstance(opening, Opening) and opening.kind in _ENCRYPTION:
             if opening.rest:
                 # Bytes behind the request would be taken for encrypted ones: CVE-2021-23214.
-                return Left("sent data behind its encryption request")
+                return Left("sent data behind its encryption request", garbled=True)
             answered = yield Ask(Party.SERVER, opening.packet, 1)
             answer = answered.data
             if not answer:
@@ -128,7 +128,7 @@ class PostgresqlWire:
         try:
             parameters = startup_parameters(opening.packet)
         except Malformed as malformed:
-            return Left(str(malformed))
+            return Left(str(malformed), garbled=True)
         return parameters.get("user", b"") + b"\0" + parameters.get("database", b"")
 
     def last_words(self, hello: Hello, refusal: Refusal, why: str) -> Conversation[bytes]:
@@ -261,7 +261,7 @@ def _opening_of(hello: Hello) -> Conversation[Opening | Left]:
         try:
             opening = read_opening(hello.data)
         except Malformed as malformed:
-            return Left(str(malformed))
+            return Left(str(malformed), garbled=True)
         if opening is not None:
             return opening
         heard = yield Ask(Party.CLIENT)
@@ -300,5 +300,5 @@ def _tell_no(
     hello.data = heard.data
     opening = yield from _opening_of(hello)
     if isinstance(opening, Opening) and opening.kind in refused:
-        return Left(f"sent its {opening.kind.value} again")
+        return Left(f"sent its {opening.kind.value} again", garbled=True)
     return opening

@@ -49,6 +49,8 @@ class Left:
     reason: str
     refusal: Refusal | None = None
     """What it was refused, if that is why."""
+    garbled: bool = False
+    """It is there, and speaks something else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,17 @@ async def test_taps_run_in_its_thread_and_tell_in_trios() -> None:
     assert seen["tell"] == threading.get_ident() != seen["tap"]
 
 
+async def test_its_work_is_counted() -> None:
+    with running() as engine:
+        async with relayed(engine, tcp_pair) as session:
+            before = engine.work()
+            for _ in range(10):
+                await session.client.send_all(b"x")
+                assert await session.server.receive_some(1) == b"x"
+            await until(lambda: engine.work().events >= before.events + 10)
+            assert before.wakes < engine.work().wakes
+
+
 async def test_its_silence_grows_while_it_is_stuck() -> None:
     stuck = threading.Event()
 

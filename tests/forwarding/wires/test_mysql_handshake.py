@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from dbambassador.events import ClientLeft, ClientRefused, Refusal, SessionOpened
+from dbambassador.events import ClientLeft, ClientRefused, Departure, Refusal, SessionOpened
 from dbambassador.forwarding import departures
 from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.vigil import Vigil
@@ -146,7 +146,7 @@ async def test_a_client_that_says_nothing_is_let_go_before_its_server_does(
         assert await until_closed(client) == b""
         assert servers.books[0].verdict == "denied"
         (left,) = [event for event in stage.events if isinstance(event, ClientLeft)]
-        assert left.reason == "said nothing for 0.15 s"
+        assert (left.reason, left.how) == ("said nothing for 0.15 s", Departure.TIMED_OUT)
 
 
 @pytest.mark.parametrize("cut", [0, 3, 40])
