@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import product
 from typing import Any
 
 from dbambassador import events
@@ -15,6 +16,13 @@ from dbambassador.values import State
 
 CONNECTED = "connected"
 """The outcome of a dial whose time is of interest: what fails takes as long as it may."""
+
+CLOSED: Mapping[Family, tuple[tuple[str, ...], ...]] = {
+    families.REFUSALS: (tuple(refusal.name.lower() for refusal in Refusal),),
+    families.PREAMBLE_ERRORS: (("garbled", "timed_out"),),
+    families.CANCELS: (("true", "false"),),
+}
+"""The values of labels beside `database` of which all are known."""
 
 Process = Callable[[], Mapping[Family, float]]
 
@@ -117,15 +125,21 @@ class Metrics:
         self._histograms[family].observe(labels, seconds)
 
     def _families(self, snapshot: Mapping[str, Any]) -> Iterator[tuple[Family, Iterable[Sample]]]:
-        """Series by database alone start at 0, so that a first increase is seen."""
-        names: list[tuple[str, ...]] = [(str(database["name"]),) for database in snapshot["databases"]]
-        zeros: dict[tuple[str, ...], list[tuple[str, ...]]] = {("database",): names, (): [()]}
+        names = [str(database["name"]) for database in snapshot["databases"]]
         for family, counter in self._counters.items():
-            yield family, counter.samples(zeros.get(family.labels, ()))
+            yield family, counter.samples(_zeros(family, names))
         for family, histogram in self._histograms.items():
-            yield family, histogram.samples(zeros.get(family.labels, ()))
+            yield family, histogram.samples(_zeros(family, names))
         yield from gauges.seen(snapshot)
         if self._facts:
             yield families.FACTS, [Sample((state,), count) for state, count in self._facts.items()]
         for family, value in self._process().items():
             yield family, [Sample((), value)]
+
+
+def _zeros(family: Family, databases: list[str]) -> Iterator[tuple[str, ...]]:
+    """The series that are known beforehand. They start at 0: a first increase is seen from there alone."""
+    if family.labels == ():
+        yield ()
+    elif family.labels == ("database",) or family in CLOSED:
+        yield from product(databases, *CLOSED.get(family, ()))
