@@ -16,7 +16,8 @@ from dbambassador.settings.schema import Profile
 
 REPOSITORY = Path(__file__).parents[2]
 ENVIRONMENTS = REPOSITORY / "environments"
-EXAMPLE = REPOSITORY / "manifests" / "example"
+MANIFESTS = REPOSITORY / "manifests"
+SIDECAR = MANIFESTS / "components" / "sidecar"
 MOUNTED = DEFAULT_DIRECTORIES[0]
 PRODUCTION = ("kubernetes-on-prem", "production-aws", "production-azure", "production-gcp")
 CLUSTER_CA = "dbambassador.k8s.ca.sha256"
@@ -35,13 +36,15 @@ def services() -> dict[str, Any]:
 
 
 def pod() -> dict[str, Any]:
-    found: dict[str, Any] = parsed(EXAMPLE / "deployment.yaml")["spec"]["template"]["spec"]
+    """What the sidecar component adds to a pod's spec."""
+    found: dict[str, Any] = parsed(SIDECAR / "pod-template.yaml")["spec"]["template"]["spec"]
     return found
 
 
 def sidecar() -> dict[str, Any]:
-    first: dict[str, Any] = pod()["initContainers"][0]
-    return first
+    (only,) = pod()["initContainers"]
+    found: dict[str, Any] = only
+    return found
 
 
 def environ(container: dict[str, Any]) -> list[str]:

@@ -21,9 +21,9 @@ from tests.deployment.files import (
     CA_CONFIG_MAP,
     CLUSTER_CA,
     ENVIRONMENTS,
-    EXAMPLE,
     MOUNTED,
     PRODUCTION,
+    SIDECAR,
     VARIABLES,
     chosen,
     environ,
@@ -44,14 +44,19 @@ def test_every_probe_asks_for_its_own_check(probe: str, check: str) -> None:
     assert sidecar()[probe]["exec"] == {"command": ["dbambassador", "probe", check]}
 
 
-def test_the_pod_is_restricted() -> None:
-    assert pod()["securityContext"]["runAsNonRoot"] is True
-    assert pod()["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    for container in pod()["initContainers"] + pod()["containers"]:
-        context = container["securityContext"]
-        assert context["allowPrivilegeEscalation"] is False
-        assert context["readOnlyRootFilesystem"] is True
-        assert context["capabilities"] == {"drop": ["ALL"]}
+def test_the_sidecar_is_restricted_whatever_its_pod_is() -> None:
+    assert sidecar()["securityContext"] == {
+        "runAsNonRoot": True,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def test_a_cron_jobs_pod_gets_what_every_other_pod_gets() -> None:
+    cron_job = parsed(SIDECAR / "cron-job.yaml")["spec"]["jobTemplate"]["spec"]
+    assert cron_job == parsed(SIDECAR / "pod-template.yaml")["spec"]
 
 
 def test_reflection_understands_what_the_downward_api_tells() -> None:
@@ -61,17 +66,10 @@ def test_reflection_understands_what_the_downward_api_tells() -> None:
     volumes = {volume["name"]: volume for volume in pod()["volumes"]}
     mounts = {mount["mountPath"]: volumes[mount["name"]] for mount in sidecar()["volumeMounts"]}
     assert mounts[MOUNTED]["configMap"] == {"name": "dbambassador-environments"}
-    items = {
-        item["path"]: item["fieldRef"]["fieldPath"]
-        for item in mounts[downward.VOLUME]["downwardAPI"]["items"]
-    }
+    fields, authorities = mounts[downward.VOLUME]["projected"]["sources"]
+    items = {item["path"]: item["fieldRef"]["fieldPath"] for item in fields["downwardAPI"]["items"]}
     assert items == {"labels": "metadata.labels", "annotations": "metadata.annotations"}
-
-
-def test_in_the_examples_namespace_an_environment_is_chosen(tmp_path: Path) -> None:
-    namespace = parsed(EXAMPLE / "kustomization.yaml")["namespace"]
-    in_a_pod = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "POD_NAMESPACE": namespace, "NODE_NAME": "node-1"}
-    assert chosen(in_a_pod, tmp_path).name == "kubernetes-development"
+    assert authorities["configMap"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
 
 
 def test_the_config_map_holds_every_environment_file() -> None:
@@ -79,14 +77,6 @@ def test_the_config_map_holds_every_environment_file() -> None:
     shipped = {path.name for path in ENVIRONMENTS.glob("*.yaml")} - {"kustomization.yaml"}
     assert set(generator["files"]) == shipped
     assert generator["name"] == "dbambassador-environments"
-
-
-def test_the_example_is_made_of_files_that_exist() -> None:
-    resources = parsed(EXAMPLE / "kustomization.yaml")["resources"]
-    assert {(EXAMPLE / resource).resolve() for resource in resources} == {
-        ENVIRONMENTS,
-        EXAMPLE / "deployment.yaml",
-    }
 
 
 @pytest.mark.parametrize("name", PRODUCTION)
