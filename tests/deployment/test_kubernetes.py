@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import re
-import shutil
-from hashlib import sha256
 from pathlib import Path
-from ssl import PEM_cert_to_DER_cert
 
 import pytest
-import trustme
 
 from dbambassador.cli import COMMANDS
 from dbambassador.commands.probe import CHECKS
 from dbambassador.profiles.catalogue import load
 from dbambassador.reflection import downward
-from dbambassador.reflection.service_account import DIRECTORY as SERVICE_ACCOUNT
 from dbambassador.settings.schema import SYSTEM_CAS, SslMode
 from tests.deployment.files import (
     CA_CONFIG_MAP,
-    CLUSTER_CA,
     ENVIRONMENTS,
+    MANIFESTS,
     MOUNTED,
     PRODUCTION,
-    SIDECAR,
     VARIABLES,
-    chosen,
     environ,
     parsed,
     pod,
@@ -54,9 +47,11 @@ def test_the_sidecar_is_restricted_whatever_its_pod_is() -> None:
     }
 
 
-def test_a_cron_jobs_pod_gets_what_every_other_pod_gets() -> None:
-    cron_job = parsed(SIDECAR / "cron-job.yaml")["spec"]["jobTemplate"]["spec"]
-    assert cron_job == parsed(SIDECAR / "pod-template.yaml")["spec"]
+@pytest.mark.parametrize("name", ["sidecar", "databases"])
+def test_a_cron_jobs_pod_gets_what_every_other_pod_gets(name: str) -> None:
+    component = MANIFESTS / "components" / name
+    cron_job = parsed(component / "cron-job.yaml")["spec"]["jobTemplate"]["spec"]
+    assert cron_job == parsed(component / "pod-template.yaml")["spec"]
 
 
 def test_reflection_understands_what_the_downward_api_tells() -> None:
@@ -77,24 +72,6 @@ def test_the_config_map_holds_every_environment_file() -> None:
     shipped = {path.name for path in ENVIRONMENTS.glob("*.yaml")} - {"kustomization.yaml"}
     assert set(generator["files"]) == shipped
     assert generator["name"] == "dbambassador-environments"
-
-
-@pytest.mark.parametrize("name", PRODUCTION)
-def test_in_its_cluster_each_production_environment_is_chosen(name: str, tmp_path: Path) -> None:
-    clusters = {each: trustme.CA().cert_pem.bytes().decode() for each in PRODUCTION}
-    environments, root = tmp_path / "environments", tmp_path / "root"
-    shutil.copytree(ENVIRONMENTS, environments)
-    for each, certificate in clusters.items():
-        placeholder = parsed(ENVIRONMENTS / f"{each}.yaml")["match"]["matchFacts"][CLUSTER_CA]
-        fingerprint = sha256(PEM_cert_to_DER_cert(certificate)).hexdigest()
-        for file in environments.glob("*.yaml"):  # the expected rows of others name it too
-            file.write_text(file.read_text().replace(placeholder, fingerprint))
-    account = root / SERVICE_ACCOUNT.lstrip("/")
-    account.mkdir(parents=True)
-    (account / "ca.crt").write_text(clusters[name])
-    (account / "namespace").write_text("shop")
-
-    assert chosen({"KUBERNETES_SERVICE_HOST": "10.96.0.1"}, root, environments).name == name
 
 
 @pytest.mark.parametrize("name", [name for name in PRODUCTION if name.startswith("production-")])
