@@ -1,7 +1,7 @@
 """What each event means to a person: its level and its words, in one table. Pure.
 
-Levels by meaning: *info* for a change of state, *warning* for loss of service, *error* for what needs a
-person, *debug* for what belongs to one session, dial, check or lookup.
+Levels by meaning: *info* for a change of state, *warning* for loss of service or of privacy, *error* for what
+needs a person, *debug* for what belongs to one session, dial, check or lookup.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from ipaddress import ip_address
 from typing import Any
 
 from dbambassador import events
@@ -150,7 +151,7 @@ def _of_a_database(event: Event) -> Phrase | None:
     fields: Fields
     match event:
         case events.ListenerOpened(_, address):
-            return Phrase(Level.INFO, f"listening on {address}", {"address": address})
+            return _listening(address)
         case events.ListenerSkipped(_, address, reason):
             text = f"not listening on {address}: {reason}"
             return Phrase(Level.INFO, text, {"address": address, "reason": reason})
@@ -192,6 +193,14 @@ def _of_a_database(event: Event) -> Phrase | None:
             text = f"a bug: {stage} failed and is started anew: {error}"
             return Phrase(Level.ERROR, text, {"stage": stage, "error": error})
     return None
+
+
+def _listening(address: str) -> Phrase:
+    fields: Fields = {"address": address}
+    if address.startswith("unix:") or ip_address(address.rpartition(":")[0].strip("[]")).is_loopback:
+        return Phrase(Level.INFO, f"listening on {address}", fields)
+    text = f"listening on {address}, beyond loopback: whoever reaches this host reaches the database"
+    return Phrase(Level.WARNING, text, fields)
 
 
 def _targets(targets: Targets, familiar: bool) -> Phrase:

@@ -39,7 +39,10 @@ def test_a_difference_is_found() -> None:
 
 def test_the_readme_shows_what_compose_yaml_says() -> None:
     shown = snippet("Five minutes: docker compose")["services"]
-    assert shown["app"].pop("image") == "your-application"
+    shown["orders-app"] = shown.pop("app")
+    assert shown["orders-app"].pop("image") == "your-application"
+    # Whoever has both databases, as compose.yaml has, leaves it out.
+    assert shown["ambassador"]["environment"].pop("DBAMBASSADOR_DATABASE") == "orders"
     assert not_in(shown, services()) == []
 
 

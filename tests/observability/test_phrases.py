@@ -40,6 +40,25 @@ def test_no_value_of_a_fact_is_told(event: Event) -> None:
     assert "hunter2" not in repr(phrase(event))
 
 
+@pytest.mark.parametrize(
+    ("address", "level"),
+    [
+        ("127.0.0.1:5432", Level.INFO),
+        ("127.9.9.9:5432", Level.INFO),
+        ("[::1]:5432", Level.INFO),
+        ("unix:/run/dbambassador/.s.PGSQL.5432", Level.INFO),
+        ("0.0.0.0:5432", Level.WARNING),
+        ("[::]:5432", Level.WARNING),
+        ("10.0.0.7:5432", Level.WARNING),
+    ],
+)
+def test_listening_beyond_loopback_is_said_loudly(address: str, level: Level) -> None:
+    found = phrase(events.ListenerOpened("orders", address))
+    assert found is not None
+    assert found.level is level
+    assert ("whoever reaches this host" in found.text) == (level is Level.WARNING)
+
+
 SESSION_LEVEL = {
     "LookupEnded",
     "ProbeEnded",
