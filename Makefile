@@ -35,10 +35,11 @@ demo: $(VENV)/.installed-demo
 bench: $(VENV)/.installed-dev servers
 	$(BIN)/python -m tests.bench $(BENCH)
 
-servers:
+servers: $(VENV)/.created
 	@scripts/install-servers
 	@scripts/install-sid-servers
 	@scripts/install-node-clients
+	@scripts/fetch-wheels $(BIN)/python
 
 # A stamp is newer than pyproject.toml once what that asks for is installed.
 $(VENV)/.installed-dev: $(VENV)/.created pyproject.toml

@@ -22,6 +22,7 @@ pytest_plugins = (
     "tests.testbed.netns",
     "tests.testbed.postgresql",
     "tests.testbed.processes",
+    "tests.testbed.containers",
 )
 
 

@@ -1,0 +1,286 @@
+"""Containers on a podman of the tests' own, offline, with images made on this machine. Needs root.
+
+Each worker's podman lives in namespaces of its own: the processes, mounts, bridges and packet filters of its
+containers exist nowhere else, and are gone with it. Another program, as podman-compose, runs there by
+`podman.command(...)`; a URL on a published port is reached by `podman.get(...)`.
+
+The images are `docker.io/library/{python:3.11-slim,postgres:16,mariadb:11}`, stand-ins of the same names, and
+`localhost/dbambassador`, built from the Dockerfile.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from dbambassador.demo.processes import Process, temporary_directory
+from tests.testbed.debian_roots import Root
+from tests.testbed.processes import PATIENCE, POLL, environ
+from tests.testbed.requirements import missing, require, require_root
+
+REPOSITORY = Path(__file__).parents[2]
+OWN_FILES = Path(__file__).with_name("images")
+
+IMAGE = "localhost/dbambassador"
+
+PYTHON = "docker.io/library/python:3.11-slim"
+"""As the Dockerfile has it. Like the real one it has no byte code of the standard library."""
+
+BASES: Mapping[str, tuple[Root, tuple[str, ...]]] = {
+    PYTHON: (
+        Root(
+            packages=("python3", "python3-pip", "python3-venv", "dash", "coreutils"),
+            links={"usr/local/bin/python": "/usr/bin/python3"},
+        ),
+        ("ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "CMD python"),
+    ),
+    "docker.io/library/postgres:16": (
+        Root(
+            packages=("postgresql-15", "util-linux", "dash", "coreutils", "sed", "grep"),
+            without=(
+                "libllvm14",
+                "locales",
+                "perl",
+                "perl-base",
+                "postgresql-client-common",
+                "postgresql-common",
+            ),
+            files={"usr/local/bin/docker-entrypoint.sh": OWN_FILES / "postgres-entrypoint"},
+            directories={"run/postgresql": 999, "var/lib/postgresql": 999, "docker-entrypoint-initdb.d": 0},
+        ),
+        (
+            "ENV PATH=/usr/lib/postgresql/15/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "ENV LANG=C.UTF-8",
+            "ENV PGDATA=/var/lib/postgresql/data",
+            'ENTRYPOINT ["docker-entrypoint.sh"]',
+            'CMD ["postgres"]',
+            "STOPSIGNAL SIGINT",
+            "EXPOSE 5432",
+        ),
+    ),
+    "docker.io/library/mariadb:11": (
+        Root(
+            packages=("mariadb-server-core", "mariadb-client", "dash", "coreutils", "sed", "grep"),
+            without=("perl", "perl-base"),
+            files={
+                "usr/local/bin/docker-entrypoint.sh": OWN_FILES / "mariadb-entrypoint",
+                "usr/local/bin/healthcheck.sh": OWN_FILES / "mariadb-healthcheck",
+            },
+            directories={"run/mysqld": 998, "var/lib/mysql": 998, "docker-entrypoint-initdb.d": 0},
+        ),
+        (
+            "ENV PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            'ENTRYPOINT ["docker-entrypoint.sh"]',
+            'CMD ["mariadbd"]',
+            "EXPOSE 3306",
+        ),
+    ),
+}
+"""What stands for an image, and the instructions that its configuration is made of."""
+
+WHEELS_VARIABLE = "DBAMBASSADOR_TEST_WHEELS"
+WHEELS = Path(os.environ.get(WHEELS_VARIABLE) or "/var/lib/dbambassador-test/wheels")
+"""What scripts/fetch-wheels fetched."""
+
+STORAGE = """
+[storage]
+driver = "overlay"
+graphroot = "{directory}/graph"
+runroot = "{directory}/run"
+[storage.options]
+additionalimagestores = [{stores}]
+"""
+
+ENGINE = """
+[containers]
+# What podman would set is above what a process in a container may have itself.
+default_ulimits = ["nofile=16384:16384", "nproc=32768:32768"]
+[engine]
+# crun refuses control groups of version 1.
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+# In shared memory, as by default, all podmans of a machine would share them.
+lock_type = "file"
+tmp_dir = "{directory}/tmp"
+image_copy_tmp_dir = "{directory}"
+[network]
+network_backend = "netavark"
+network_config_dir = "{directory}/networks"
+"""
+
+CONFIGURATION = {
+    "storage.conf": STORAGE,
+    "containers.conf": ENGINE,
+    "registries.conf": "unqualified-search-registries = []\n",
+    "pip.conf": "[global]\nno-index = true\nfind-links = /wheels\ndisable-pip-version-check = true\n",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Podman:
+    """A podman with its containers, in namespaces of its own."""
+
+    directory: Path
+    init: int
+    """Their process 1, by its number outside."""
+
+    def __call__(self, *words: str | Path, timeout: float = 60.0) -> str:
+        """Runs a podman command to its end and gives its output. Raises AssertionError with its errors."""
+        return self.run("podman", *words, timeout=timeout)
+
+    def run(
+        self, *words: str | Path, timeout: float = 60.0, variables: Mapping[str, str] | None = None
+    ) -> str:
+        """Runs any program beside the containers, with this podman in its environment; as `__call__`."""
+        done = self.ended(*words, timeout=timeout, variables=variables)
+        if done.returncode != 0:
+            said = f"{done.stdout[-2000:]}{done.stderr[-4000:]}"
+            raise AssertionError(f"{' '.join(map(str, words))} ended with {done.returncode}: {said}")
+        return done.stdout
+
+    def ended(
+        self, *words: str | Path, timeout: float = 60.0, variables: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """As `run`, whatever the exit code."""
+        return subprocess.run(
+            self.command(*words),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env={**self.environ, **(variables or {})},
+            timeout=timeout,
+        )
+
+    def command(self, *words: str | Path) -> list[str]:
+        """The command line that runs a program beside the containers; it needs `environ`, too."""
+        return ["nsenter", f"--target={self.init}", "--mount", "--pid", "--net", *map(str, words)]
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return environ(
+            {
+                "CONTAINERS_STORAGE_CONF": str(self.directory / "storage.conf"),
+                "CONTAINERS_CONF": str(self.directory / "containers.conf"),
+                "CONTAINERS_REGISTRIES_CONF": str(self.directory / "registries.conf"),
+                "TMPDIR": str(self.directory),
+            }
+        )
+
+    def get(self, url: str) -> str:
+        """What a URL on a published port answers."""
+        program = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
+        return self.run("python3", "-c", program, url, timeout=PATIENCE)
+
+    def until(self, expected: str, *words: str | Path, timeout: float = 2 * PATIENCE) -> str:
+        """Repeats a podman command until its output has `expected`, and gives that output."""
+        deadline = time.monotonic() + timeout
+        while True:
+            done = self.ended("podman", *words)
+            if done.returncode == 0 and expected in done.stdout:
+                return done.stdout
+            if time.monotonic() > deadline:
+                said = f"{done.stdout[-2000:]}{done.stderr[-2000:]}"
+                raise AssertionError(f"{' '.join(map(str, words))}: no {expected!r} in {timeout:g} s: {said}")
+            time.sleep(POLL)
+
+    def build(self, tag: str, *options: str | Path, context: Path = REPOSITORY) -> str:
+        """Builds a Dockerfile without a network, from the wheels at hand; gives the image's id."""
+        volumes = (f"{self.directory}/pip.conf:/etc/pip.conf:ro", f"{WHEELS}:/wheels:ro")
+        return self(
+            *("build", "--quiet", "--pull=never", "--network=none", "--format=docker"),
+            *(f"--volume={volume}" for volume in volumes),
+            *(f"--tag={tag}", *options, context),
+            timeout=180.0,
+        ).strip()
+
+
+@contextmanager
+def podman_in(directory: Path, *stores: Path) -> Iterator[Podman]:
+    """A podman with its state in `directory`. It sees the images in `stores`, too, and cannot change them.
+
+    Ends the test where the machine cannot have it. All that it started ends with the block, or
+    with this process.
+    """
+    require_root()
+    for package in ("podman", "runc", "catatonit", "iptables"):
+        require(package, package=package)
+    for package in ("netavark", "aardvark-dns"):
+        if not Path("/usr/lib/podman", package).exists():
+            missing(f"{package} is not installed: apt-get install {package}")
+    known = {"directory": str(directory), "stores": ", ".join(f'"{store}/graph"' for store in stores)}
+    for name, text in CONFIGURATION.items():
+        (directory / name).write_text(text.format_map(known))
+    # Orphans, as every container's monitor is one, are reaped by process 1; the machine's own may take its
+    # time.
+    with Process(
+        [
+            *("unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc"),
+            *("--propagation=private", "sh", "-c", "ip link set lo up && echo up && exec catatonit -P"),
+        ],
+        directory / "init.log",
+        end_signal=signal.SIGKILL,
+    ) as namespaces:
+        yield Podman(directory, _first_child(namespaces))
+
+
+def _first_child(parent: Process) -> int:
+    deadline = time.monotonic() + PATIENCE
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    while "up" not in parent.tail():
+        if time.monotonic() > deadline or parent.exit_code is not None:
+            missing(f"namespaces cannot be made here: {parent.tail()}")
+        time.sleep(POLL)
+    return int(children.read_text())
+
+
+@pytest.fixture(scope="session")
+def image_store(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Path]:
+    """Where the images are, made once for all workers (about 20 s)."""
+    base = tmp_path_factory.getbasetemp()
+    store = (base if worker_id == "master" else base.parent) / "images"
+    store.mkdir(exist_ok=True)
+    with (store.parent / "images.users").open("w") as users, (store.parent / "images.lock").open("w") as lock:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (store / "made").exists():
+            with podman_in(store) as podman:
+                _make_images(podman)
+            (store / "made").touch()
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        yield store
+        # Whoever can have it alone is the last that uses it.
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        shutil.rmtree(store)
+
+
+@pytest.fixture(scope="session")
+def podman(image_store: Path) -> Iterator[Podman]:
+    """A podman for this worker's tests, with all images. What they leave in it ends with the session."""
+    with temporary_directory("dbambassador-podman-") as directory, podman_in(directory, image_store) as made:
+        yield made
+
+
+def _make_images(podman: Podman) -> None:
+    if not (WHEELS / "wheels").exists():
+        missing(f"no wheels in {WHEELS}: run scripts/fetch-wheels, or set {WHEELS_VARIABLE}")
+    for name, (root, instructions) in BASES.items():
+        archive = podman.directory / "root.tar"
+        with archive.open("wb") as stream:
+            root.write(stream)
+        podman("import", "--quiet", *(f"--change={one}" for one in instructions), archive, name)
+        archive.unlink()
+    podman.build(IMAGE)
