@@ -30,6 +30,7 @@ COMMANDS = (
     "probe",
     "shutdown",
     "schema",
+    "inject",
     "demo",
 )
 

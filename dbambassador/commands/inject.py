@@ -1,0 +1,89 @@
+"""`dbambassador inject`: the same manifest, with the ambassador beside every application."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from dbambassador.errors import ExitCode, InvalidConfiguration, Problem, UsageError
+from dbambassador.injection.manifest import MAX_BYTES, File, injected, removed
+from dbambassador.injection.pods import Outcome
+from dbambassador.injection.sidecar import Wanted
+from dbambassador.printable import printable
+
+HELP = "print a Kubernetes manifest with the ambassador added to its pods"
+
+STDIN = "-"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-f",
+        "--filename",
+        action="append",
+        required=True,
+        metavar="FILE",
+        help="a manifest, YAML or JSON; - for standard input (repeatable)",
+    )
+    parser.add_argument("--image", metavar="IMAGE", help="the ambassador's image (default dbambassador)")
+    parser.add_argument(
+        "--config-map",
+        metavar="NAME",
+        help="the ConfigMap of the environment files (default dbambassador-environments)",
+    )
+    parser.add_argument(
+        "--pre-1.29",
+        dest="ordinary",
+        action="store_true",
+        help="for clusters that know no native sidecars: an ordinary container, the first",
+    )
+    parser.add_argument("--remove", action="store_true", help="take the ambassador out again")
+
+
+def run(options: argparse.Namespace) -> ExitCode:
+    """Prints the manifests, and on standard error a line for each object.
+
+    Raises:
+        UsageError: the flags contradict each other.
+        InvalidConfiguration: an object cannot be changed; nothing was printed.
+    """
+    given = [name for name in ("image", "config_map", "ordinary") if getattr(options, name)]
+    if options.remove and given:
+        raise UsageError("inject: --remove takes no other flags than -f")
+    if options.filename.count(STDIN) > 1:
+        raise UsageError("inject: standard input can be read once only")
+    files = tuple(_read(name) for name in options.filename)
+    if options.remove:
+        result = removed(files)
+    else:
+        result = injected(files, Wanted(options.image, options.config_map, options.ordinary))
+    sys.stdout.flush()
+    sys.stdout.buffer.write(result.text.encode())
+    sys.stdout.buffer.flush()
+    for line in _told(result.outcomes):
+        print(printable(line), file=sys.stderr)
+    return ExitCode.DONE
+
+
+def _told(outcomes: Iterable[Outcome]) -> Iterable[str]:
+    for each in outcomes:
+        who = f"{each.file}:{each.line}: {each.kind} {each.name}".rstrip()
+        yield f"{who}: {each.what}"
+        for warning in each.warnings:
+            yield f"{who}: warning: {warning}"
+
+
+def _read(name: str) -> File:
+    try:
+        if name == STDIN:
+            return File("standard input", sys.stdin.buffer.read(MAX_BYTES + 1))
+        with Path(name).open("rb") as file:
+            return File(name, file.read(MAX_BYTES + 1))
+    except IsADirectoryError:
+        hint = "kubectl kustomize DIR | dbambassador inject -f -"
+        raise InvalidConfiguration((Problem(name, "", "a directory", "a file", hint=hint),)) from None
+    except OSError as error:
+        found = (error.strerror or str(error)).lower()
+        raise InvalidConfiguration((Problem(name, "", found, "a readable file"),)) from None
