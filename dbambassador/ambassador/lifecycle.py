@@ -71,9 +71,10 @@ class Ambassador:
         self._phase = Phase.LOCATING
         self._started = trio.current_time()
         self._databases: list[ServedDatabase] = []
-        self._environment: dict[str, str] | None = None
+        self._environment: snapshot.Json | None = None
         self._awaiting: dict[str, object] | None = None
         self._drift: DriftWatch | None = None
+        self._limit: Limit | None = None
         self._engine: Engine | None = None
         self._quit = trio.Event()
         self._end_cause = ""
@@ -91,7 +92,7 @@ class Ambassador:
         whole = snapshot.process(self._phase.value, now - self._started, ready, databases)
         located = {"environment": self._environment, "awaiting": self._awaiting}
         seen = {"drift": snapshot.drift(self._drift, now), "relay": snapshot.relay(self._engine)}
-        return {**whole, **located, **seen}
+        return {**whole, **located, **seen, "clients": snapshot.clients(self._limit)}
 
     def relay_silence(self) -> float:
         """Seconds for which the relay engine has owed a sign of life."""
@@ -173,12 +174,7 @@ class Ambassador:
         self._awaiting = None
         self._drift = DriftWatch(self._terms.request, located, self._publish)
         directory, why = located.catalogue.directory, located.selection.why
-        self._environment = {
-            "name": profile.name,
-            "kind": profile.kind.value,
-            "directory": directory,
-            "why": why,
-        }
+        self._environment = snapshot.environment(located, profile)
         self._publish(EnvironmentChosen(profile.name, profile.kind.value, directory, why))
 
     async def _serve(self, profile: Profile) -> None:
@@ -192,7 +188,8 @@ class Ambassador:
     async def _serve_through(self, engine: Engine, profile: Profile) -> None:
         publish = self._publish
         resolver = Resolver(self._terms.request.root, self._terms.nameservers, publish)
-        shared = Shared(resolver, engine, Limit(self._terms.max_connections or capacity()), publish)
+        self._limit = Limit(self._terms.max_connections or capacity())
+        shared = Shared(resolver, engine, self._limit, publish)
         self._databases = [ServedDatabase(database, shared) for database in profile.databases]
         try:
             for served in self._databases:

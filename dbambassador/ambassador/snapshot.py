@@ -7,8 +7,12 @@ from typing import Any
 from dbambassador import __version__
 from dbambassador.ambassador.database import ServedDatabase
 from dbambassador.drift import DriftWatch
+from dbambassador.forwarding.limit import Limit
 from dbambassador.forwarding.relay.engine import Engine
 from dbambassador.health.states import Record
+from dbambassador.locate import Located
+from dbambassador.profiles.explanation import chosen_json
+from dbambassador.settings.schema import Profile
 from dbambassador.values import Address, Targets
 
 Json = dict[str, Any]
@@ -19,11 +23,16 @@ def database(served: ServedDatabase, now: float) -> Json:
     targets, choice, tls = served.refresher.targets.value, served.judge.choices.value, served.database.tls
     names = {target.address: target.name for target in targets.targets}
     held = max(0.0, choice.held_until - now) if choice.target is None else 0.0
+    to_server, to_client = served.ledger.traffic()
     return {
         "name": served.database.name,
         "protocol": served.database.protocol.value,
         "sslmode": tls.mode.value if tls is not None else None,
         "certificates": served.encryption.problem if served.encryption is not None else None,
+        "target_session_attrs": served.database.target_session_attrs.value,
+        "balance": served.database.balance.value if served.database.balance is not None else None,
+        "hold_seconds": served.database.hold,
+        "zone": served.database.zone,
         "listeners": [str(listen) for listen in served.database.listen],
         "targets": _targets(targets, now),
         "addresses": [
@@ -45,6 +54,8 @@ def database(served: ServedDatabase, now: float) -> Json:
         },
         "sessions": len(served.ledger),
         "held": served.hold.held,
+        "to_server_bytes": to_server,
+        "to_client_bytes": to_client,
     }
 
 
@@ -58,6 +69,7 @@ def process(phase: str, uptime: float, ready: bool, databases: list[Json]) -> Js
         "environment": None,
         "awaiting": None,
         "drift": None,
+        "clients": clients(None),
         "databases": databases,
     }
 
@@ -66,6 +78,25 @@ def relay(engine: Engine | None) -> Json | None:
     """None: no engine runs, or it does not count."""
     work = engine.work() if engine is not None else None
     return {"wakes": work.wakes, "events": work.events} if work is not None else None
+
+
+def environment(located: Located, profile: Profile) -> Json:
+    """The environment that was chosen, and why this one."""
+    return {
+        "name": profile.name,
+        "kind": profile.kind.value,
+        "directory": located.catalogue.directory,
+        "why": located.selection.why,
+        **chosen_json(profile, located.facts, located.selection),
+    }
+
+
+def clients(limit: Limit | None) -> Json:
+    """How many there are, and how many there may be; None before the first could come."""
+    return {
+        "connected": limit.clients if limit is not None else 0,
+        "limit": (limit.maximum or None) if limit is not None else None,
+    }
 
 
 def drift(watch: DriftWatch | None, now: float) -> Json | None:
@@ -84,7 +115,13 @@ def _targets(targets: Targets, now: float) -> Json:
     asked = targets.asked_at > 0
     return {
         "addresses": [
-            {"address": str(target.address), "name": target.name, "zone": target.zone}
+            {
+                "address": str(target.address),
+                "name": target.name,
+                "zone": target.zone,
+                "weight": target.weight,
+                "priority": target.priority,
+            }
             for target in targets.targets
         ],
         "asked_seconds_ago": round(now - targets.asked_at, 3) if asked else None,

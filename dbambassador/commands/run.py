@@ -15,6 +15,7 @@ from dbambassador.errors import AmbassadorError, ExitCode
 from dbambassador.events import Events, Started
 from dbambassador.locate import request_from
 from dbambassador.observability import process, stderr
+from dbambassador.observability.latencies import Latencies
 from dbambassador.observability.logs import Log, threshold
 from dbambassador.observability.metrics import Metrics
 from dbambassador.observability.recent import Recent
@@ -56,15 +57,17 @@ def run(options: argparse.Namespace) -> ExitCode:
 
 async def _run(terms: Terms, http: HttpSettings, events: Events) -> ExitCode:
     metrics, recent = Metrics(process.measured), Recent(trio.current_time)
+    latencies = Latencies()
     events.subscribe(metrics)
     events.subscribe(recent)
+    events.subscribe(latencies)
     events.publish(Started(__version__, str(terms.request.directory)))
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         try:
             async with trio.open_nursery() as nursery:
                 ambassador = Ambassador(terms, events.publish)
                 sources = Sources(
-                    ambassador.snapshot, metrics, recent, ambassador.quit, ambassador.relay_silence
+                    ambassador.snapshot, metrics, recent, ambassador.quit, ambassador.relay_silence, latencies
                 )
                 await nursery.start(serve_http, http, sources, events.publish)
                 code = await ambassador.run(signals)

@@ -116,6 +116,8 @@ class Ledger:
         self._keys: dict[bytes, Lease] = {}
         self._moved: deque[Lease] = deque()
         self._admitted = 0
+        self._ended = Traffic()
+        """The bytes of all sessions that are over."""
         self._changed = trio.Event()
 
     def __len__(self) -> int:
@@ -141,6 +143,15 @@ class Ledger:
         """How many sessions the address has, those that begin included."""
         return self._counts[address]
 
+    def traffic(self) -> tuple[int, int]:
+        """Bytes of all its sessions, the live and the ended: to servers, to clients."""
+        # The engine's thread counts on meanwhile; a sum that is a moment old does no harm.
+        to_server, to_client = self._ended.to_server, self._ended.to_client
+        for lease in self._leases:
+            to_server += lease.traffic.to_server
+            to_client += lease.traffic.to_client
+        return to_server, to_client
+
     def lease(
         self, epoch: int, address: Address, cut: Callable[[], None], traffic: Traffic | None = None
     ) -> Lease:
@@ -159,6 +170,8 @@ class Ledger:
         if lease not in self._leases:
             return
         self._leases.discard(lease)
+        self._ended.to_server += lease.traffic.to_server
+        self._ended.to_client += lease.traffic.to_client
         lease.let_go()
         self.count(lease.address, -1)
         if lease.key is not None and self._keys.get(lease.key) is lease:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dbambassador.events import Event
 from dbambassador.observability import phrases
-from dbambassador.observability.phrases import Level
+from dbambassador.observability.phrases import Level, Phrase
 
 KEPT = 50
 """Enough for the whole story of a failover, and one screen to read."""
@@ -20,7 +20,7 @@ class Recent:
     def __init__(self, now: Callable[[], float]) -> None:
         """`now` gives seconds on any steady clock."""
         self._now = now
-        self._kept: deque[tuple[float, str]] = deque(maxlen=KEPT)
+        self._kept: deque[tuple[float, Phrase]] = deque(maxlen=KEPT)
 
     def __call__(self, event: Event) -> None:
         if type(event) in phrases.DETAILS:
@@ -28,11 +28,19 @@ class Recent:
         phrase = phrases.phrase(event)
         if phrase is None or phrase.level is Level.DEBUG:
             return
-        if self._kept and self._kept[-1][1] == phrase.message:
+        if self._kept and self._kept[-1][1].message == phrase.message:
             self._kept.pop()
-        self._kept.append((self._now(), phrase.message))
+        self._kept.append((self._now(), phrase))
 
     def entries(self) -> list[dict[str, Any]]:
-        """Newest first, as the snapshot has them: `seconds_ago` and `text`."""
+        """Newest first, as the snapshot has them."""
         now = self._now()
-        return [{"seconds_ago": round(now - at, 3), "text": text} for at, text in reversed(self._kept)]
+        return [
+            {
+                "seconds_ago": round(now - at, 3),
+                "level": phrase.level.name.lower(),
+                "database": phrase.database or None,
+                "text": phrase.message,
+            }
+            for at, phrase in reversed(self._kept)
+        ]

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 
 from dbambassador.events import Publish, RequestCrashed
 from dbambassador.observability import page
 from dbambassador.observability.exposition import preferred
+from dbambassador.observability.latencies import Latencies
 from dbambassador.observability.metrics import Metrics
 from dbambassador.observability.recent import Recent
 from dbambassador.transport.http_messages import Request, Response, text
@@ -37,17 +38,18 @@ class Sources:
     """What the answers are made of."""
 
     snapshot: Callable[[], Snapshot]
-    """The state of the whole process, without `recent`."""
+    """The state of the whole process, without `recent` and latencies."""
     metrics: Metrics
     recent: Recent
     quit: Callable[[], None]
     """Starts the shutdown; called after the client has its answer."""
     relay_silence: Callable[[], float] = lambda: 0.0
     """Seconds for which the relay engine has owed a sign of life."""
+    latencies: Latencies = field(default_factory=Latencies)
 
     def full(self) -> Snapshot:
         """The snapshot as `status --json` prints it."""
-        whole = _finite({**self.snapshot(), "recent": self.recent.entries()})
+        whole = _finite({**self.latencies.within(self.snapshot()), "recent": self.recent.entries()})
         assert isinstance(whole, dict)
         return whole
 

@@ -22,6 +22,9 @@ MOST_ENVIRONMENTS = 16
 """Rows, those of environments of up to two lines: with the verdict and what to do they fill a screen of about
 fifty lines; --all shows every one."""
 
+MOST_KEPT = 50
+"""Facts, and environments that were not chosen, in a running ambassador's status."""
+
 MOST_GROUPS = 6
 MOST_MEMBERS = 4
 """Of the environments that have no row of their own: groups with one reason, and names told of each."""
@@ -85,17 +88,21 @@ def explain_json(catalogue: Catalogue, facts: Facts, selection: Selection) -> di
         "undecided": list(selection.undecided),
         "directory": catalogue.directory,
         "facts": [_fact_json(facts.get(name)) for name in mattered(catalogue, selection)],
-        "environments": [
-            {
-                "name": reason.environment,
-                "kind": reason.kind,
-                "priority": reason.priority,
-                "status": reason.status,
-                "requirement": reason.requirement or None,
-                "found": reason.found or None,
-            }
-            for reason in selection.reasons
-        ],
+        "environments": [_environment_json(reason) for reason in selection.reasons],
+    }
+
+
+def chosen_json(profile: Profile, facts: Facts, selection: Selection) -> dict[str, Any]:
+    """What made it this one: the facts that it depends on, and the environments that are nearest to it.
+
+    For a status that is asked for every second: bounded, however many environments and facts there are.
+    """
+    others = [reason for reason in selection.reasons if reason.environment != profile.name]
+    others.sort(key=lambda reason: ORDER.index(reason.status))
+    return {
+        "facts": [_fact_json(facts.get(name)) for name in deciding(profile)[:MOST_KEPT]],
+        "others": [_environment_json(reason) for reason in others[:MOST_KEPT]],
+        "others_in_all": len(others),
     }
 
 
@@ -105,13 +112,18 @@ def mattered(catalogue: Catalogue, selection: Selection) -> tuple[str, ...]:
     names = dict.fromkeys(selection.undecided)
     matching = {reason.environment for reason in selection.reasons if reason.status == Status.MATCHES}
     if selection.profile is not None:
-        names |= dict.fromkeys((*_conditions(selection.profile), *sorted(needed(selection.profile))))
+        names |= dict.fromkeys(deciding(selection.profile))
     for profile in catalogue.profiles:
         if profile.name in matching:
             names |= dict.fromkeys(_conditions(profile))
     spoken_of = Counter(reason.fact for reason in selection.reasons if reason.fact)
     names |= dict.fromkeys(name for name, _ in spoken_of.most_common())
     return tuple(names)
+
+
+def deciding(profile: Profile) -> tuple[str, ...]:
+    """The facts that its conditions and its endpoints are about."""
+    return tuple(dict.fromkeys((*_conditions(profile), *sorted(needed(profile)))))
 
 
 def _conditions(profile: Profile) -> list[str]:
@@ -222,6 +234,17 @@ def _sentence(text: str) -> list[str]:
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     return table(rows) or ["  none"]
+
+
+def _environment_json(reason: Reason) -> dict[str, Any]:
+    return {
+        "name": reason.environment,
+        "kind": reason.kind,
+        "priority": reason.priority,
+        "status": reason.status,
+        "requirement": reason.requirement or None,
+        "found": reason.found or None,
+    }
 
 
 def _fact_json(fact: Fact) -> dict[str, Any]:

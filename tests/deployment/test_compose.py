@@ -65,7 +65,9 @@ def test_compose_mounts_the_shipped_environments_where_the_ambassador_looks() ->
     assert (target, mode) == (MOUNTED, "ro")
 
 
-def test_in_compose_the_environment_compose_is_chosen_and_one_variable_chooses_another(tmp_path: Path) -> None:
+def test_in_compose_the_environment_compose_is_chosen_and_one_variable_chooses_another(
+    tmp_path: Path,
+) -> None:
     assert ambassador()["environment"][ENVIRONMENT] == f"${{{ENVIRONMENT}:-}}"
     assert served(tmp_path).name == "compose"
     assert served(tmp_path, "compose-test").name == "compose-test"
@@ -131,7 +133,9 @@ def test_an_application_can_use_the_sockets_and_change_nothing_of_their_volume(
 
 def test_a_new_volume_for_sockets_belongs_to_the_images_user() -> None:
     (user,) = instructions("USER")
-    assert [line for line in instructions("COPY") if f"--chown={user}" in line and line.endswith(f" {SOCKETS}")]
+    assert [
+        line for line in instructions("COPY") if f"--chown={user}" in line and line.endswith(f" {SOCKETS}")
+    ]
 
 
 def test_within_compose_nothing_listens_beyond_loopback(tmp_path: Path) -> None:

@@ -185,3 +185,16 @@ async def test_the_ledger_tells_of_sessions_that_are_new_or_move() -> None:
         assert ledger.moved() == []
         assert one.lease in ledger
     assert one.lease not in ledger
+
+
+async def test_the_bytes_of_sessions_that_ended_still_count() -> None:
+    ledger = Ledger()
+    with Held(ledger, 1, A) as ended, Held(ledger, 1, B) as live:
+        ended.lease.traffic.to_server, ended.lease.traffic.to_client = 3, 40
+        live.lease.traffic.to_server, live.lease.traffic.to_client = 10, 100
+        assert ledger.traffic() == (13, 140)
+        ended.lease.release()
+        ended.lease.release()
+        assert ledger.traffic() == (13, 140)
+        live.lease.traffic.to_client += 7
+        assert ledger.traffic() == (13, 147)

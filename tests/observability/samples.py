@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+Json = dict[str, Any]
 
-def running() -> dict[str, Any]:
+
+def running() -> Json:
     """One database on its standby after a failover, another that has no address."""
     return {
         "version": "0.1.0",
@@ -16,22 +18,78 @@ def running() -> dict[str, Any]:
             "name": "production-aws",
             "kind": "production",
             "directory": "/etc/dbambassador/environments",
-            "why": "the only one that matches",
+            "why": "its match holds, and no other environment's can",
+            "facts": [
+                {
+                    "name": "k8s.namespace.name",
+                    "state": "present",
+                    "value": "shop",
+                    "values": ["shop"],
+                    "confidence": "strong",
+                    "source": "/var/run/secrets/kubernetes.io/serviceaccount/namespace",
+                    "reason": "",
+                },
+                {
+                    "name": "cloud.region",
+                    "state": "present",
+                    "value": "eu-west-1",
+                    "values": ["eu-west-1"],
+                    "confidence": "strong",
+                    "source": "node label topology.kubernetes.io/region",
+                    "reason": "",
+                },
+            ],
+            "others": [
+                {
+                    "name": "staging",
+                    "kind": "staging",
+                    "priority": 0,
+                    "status": "ruled-out",
+                    "requirement": "k8s.namespace.name = shop-staging",
+                    "found": "shop",
+                },
+                {
+                    "name": "development",
+                    "kind": "development",
+                    "priority": 0,
+                    "status": "only-by-name",
+                    "requirement": None,
+                    "found": None,
+                },
+            ],
+            "others_in_all": 2,
         },
         "awaiting": None,
         "drift": None,
         "relay": {"wakes": 5000, "events": 12000},
+        "clients": {"connected": 4, "limit": 512},
         "databases": [
             {
                 "name": "orders",
                 "protocol": "postgresql",
                 "sslmode": "verify-full",
                 "certificates": "",
+                "target_session_attrs": "read-write",
+                "balance": None,
+                "hold_seconds": 5.0,
+                "zone": "b",
                 "listeners": ["127.0.0.1:5432", "[::1]:5432"],
                 "targets": {
                     "addresses": [
-                        {"address": "10.0.0.7:5432", "name": "orders.db.test", "zone": ""},
-                        {"address": "10.0.0.8:5432", "name": "orders.db.test", "zone": "b"},
+                        {
+                            "address": "10.0.0.7:5432",
+                            "name": "orders.db.test",
+                            "zone": "",
+                            "weight": 1,
+                            "priority": 0,
+                        },
+                        {
+                            "address": "10.0.0.8:5432",
+                            "name": "orders.db.test",
+                            "zone": "b",
+                            "weight": 1,
+                            "priority": 0,
+                        },
                     ],
                     "asked_seconds_ago": 3.0,
                     "ttl_seconds": 27.0,
@@ -56,6 +114,8 @@ def running() -> dict[str, Any]:
                         "role": "unknown",
                         "since_seconds": 12.0,
                         "sessions": 0,
+                        "latency_seconds": None,
+                        "latency_of": None,
                         "why": "connection refused",
                     },
                     {
@@ -65,6 +125,8 @@ def running() -> dict[str, Any]:
                         "role": "primary",
                         "since_seconds": 11.0,
                         "sessions": 3,
+                        "latency_seconds": 0.0004,
+                        "latency_of": "dial",
                         "why": "answered",
                     },
                 ],
@@ -80,12 +142,18 @@ def running() -> dict[str, Any]:
                 "outages": {"count": 1, "seconds": 12.5},
                 "sessions": 3,
                 "held": 0,
+                "to_server_bytes": 40_960,
+                "to_client_bytes": 1_310_720,
             },
             {
                 "name": "carts",
                 "protocol": "mysql",
                 "sslmode": None,
                 "certificates": None,
+                "target_session_attrs": "any",
+                "balance": None,
+                "hold_seconds": 5.0,
+                "zone": "",
                 "listeners": ["127.0.0.1:3306"],
                 "targets": {
                     "addresses": [],
@@ -108,12 +176,19 @@ def running() -> dict[str, Any]:
                 "outages": {"count": 0, "seconds": 2.5},
                 "sessions": 0,
                 "held": 1,
+                "to_server_bytes": 0,
+                "to_client_bytes": 0,
             },
         ],
     }
 
 
-def drifted() -> dict[str, Any]:
+def event(text: str, *, seconds_ago: float = 0.0, level: str = "info", database: str | None = None) -> Json:
+    """One of `recent`."""
+    return {"seconds_ago": seconds_ago, "level": level, "database": database, "text": text}
+
+
+def drifted() -> Json:
     return {
         **running(),
         "drift": {
@@ -125,7 +200,7 @@ def drifted() -> dict[str, Any]:
     }
 
 
-def awaiting() -> dict[str, Any]:
+def awaiting() -> Json:
     return {
         **running(),
         "phase": "awaiting",

@@ -15,7 +15,12 @@ def test_keeps_the_newest_changes_of_state_first() -> None:
     now += 2.0
     entries = recent.entries()
     assert len(entries) == KEPT
-    assert entries[0] == {"seconds_ago": 2.0, "text": "orders: closed 60 sessions at 10.0.0.7:5432: why"}
+    assert entries[0] == {
+        "seconds_ago": 2.0,
+        "level": "warning",
+        "database": "orders",
+        "text": "orders: closed 60 sessions at 10.0.0.7:5432: why",
+    }
     assert entries[-1]["seconds_ago"] == 51.0
 
 

@@ -155,7 +155,7 @@ async def test_status_keeps_its_schema(snapshot: dict[str, Any]) -> None:
         jsonschema.validate(found, schema(), jsonschema.Draft202012Validator)
         assert found == {
             **snapshot,
-            "recent": [{"seconds_ago": 0.0, "text": "ready for connections after 0.4 s"}],
+            "recent": [samples.event("ready for connections after 0.4 s")],
         }
 
 

@@ -13,7 +13,11 @@ from hypothesis import strategies as st
 from dbambassador.observability import page, status
 from tests.observability import samples
 
-RECENT = [{"seconds_ago": 11.0, "text": "orders: sessions go to 10.0.0.8:5432 (orders.db.test)"}]
+RECENT = [
+    samples.event(
+        "orders: sessions go to 10.0.0.8:5432 (orders.db.test)", seconds_ago=11.0, database="orders"
+    )
+]
 
 
 def test_text_of_a_running_ambassador() -> None:
@@ -23,7 +27,7 @@ def test_text_of_a_running_ambassador() -> None:
 dbambassador 0.1.0: ready, up for 2 h 3 min
 
 environment production-aws (production) from /etc/dbambassador/environments
-  because the only one that matches
+  because its match holds, and no other environment's can
 
 orders (postgresql, sslmode verify-full): 3 sessions
   app → 127.0.0.1:5432, [::1]:5432 → orders.db.test → 10.0.0.8:5432
