@@ -65,7 +65,7 @@ def test_compose_mounts_the_shipped_environments_where_the_ambassador_looks() ->
     assert (target, mode) == (MOUNTED, "ro")
 
 
-def test_in_compose_the_environment_compose_is_chosen_and_one_variable_chooses_another(
+def test_in_compose_its_environment_is_chosen_and_one_variable_chooses_another(
     tmp_path: Path,
 ) -> None:
     assert ambassador()["environment"][ENVIRONMENT] == f"${{{ENVIRONMENT}:-}}"
