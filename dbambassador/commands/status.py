@@ -11,17 +11,21 @@ from typing import Any
 
 import trio
 
+from dbambassador.commands import terminal
+from dbambassador.commands.terminal import Picture
 from dbambassador.errors import ExitCode, NotRunning
 from dbambassador.observability import status
 from dbambassador.observability.admin import ask
+from dbambassador.observability.lines import Line, Tone, is_colour_welcome, line, put
+from dbambassador.observability.traffic import Traffic
+from dbambassador.observability.wording import duration
 
 HELP = "what the running ambassador sees and does"
 
-CLEAR = "\x1b[H\x1b[2J"
-"""Cursor home, erase the screen (ECMA-48)."""
-
 INTERVAL = 1.0
 """Seconds between two pictures of `--watch`."""
+
+Snapshot = dict[str, Any]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -32,43 +36,113 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> ExitCode:
     """Prints the status once, or every second; raises NotRunning where there is none to print."""
     if not options.watch:
-        print(_shown(options), end="", flush=True)
+        snapshot = _asked(options.admin_port)
+        print(
+            json.dumps(snapshot, indent=2)
+            if options.json
+            else _text(_Watched(options.admin_port).seen(snapshot))
+        )
         return ExitCode.DONE
+    interrupted = False
     try:
+        if options.json:
+            _follow_json(options.admin_port)
+        elif sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+            with terminal.alternate_screen(coloured=is_colour_welcome(sys.stdout, os.environ)) as picture:
+                _follow_in_place(options.admin_port, picture)
+        else:
+            _follow(options.admin_port)
+    except* KeyboardInterrupt:  # trio may have it in a group
+        interrupted = True
+    assert interrupted, "nothing else ends it"
+    return ExitCode.SIGINT
+
+
+def _follow_json(port: int) -> None:
+    """A line for each snapshot, so that a program can read them one by one."""
+    while True:
+        print(json.dumps(_asked(port)), flush=True)
+        time.sleep(INTERVAL)
+
+
+def _follow(port: int) -> None:
+    """One text after the other, for a file or a pipe."""
+    watched = _Watched(port)
+    while True:
+        try:
+            shown = watched.look()
+        except NotRunning as error:
+            shown = [line(f"✖ {error.message}")]
+        print(_text(shown), flush=True)
+        time.sleep(INTERVAL)
+
+
+def _follow_in_place(port: int, picture: Picture) -> None:
+    watched = _Watched(port)
+    while True:
+        asked_at = time.monotonic()
+        try:
+            shown = watched.look()
+        except NotRunning as error:
+            shown = watched.gone(error)
         while True:
-            try:
-                shown = _shown(options)
-            except NotRunning as error:
-                if options.json:
-                    raise
-                shown = f"{error.message}\n"
-            if sys.stdout.isatty():
-                shown = CLEAR + fitted(shown, os.get_terminal_size(sys.stdout.fileno()))
-            print(shown, end="", flush=True)
-            time.sleep(INTERVAL)
-    except KeyboardInterrupt:
-        return ExitCode.SIGINT
+            picture.show(shown)
+            rest = asked_at + INTERVAL - time.monotonic()
+            if rest <= 0:
+                break
+            terminal.wait(rest)
 
 
-def fitted(text: str, size: os.terminal_size) -> str:
-    """As much of the text as a terminal shows: the verdict is at its top, and must not scroll away."""
-    rows = [
-        line if len(line) <= size.columns else f"{line[: size.columns - 1]}…" for line in text.splitlines()
-    ]
-    return "\n".join(rows[: size.lines - 1]) + "\n"
+class _Watched:
+    """One ambassador, looked at again and again. While it is gone, what it said last stays to be read."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._traffic = Traffic()
+        self._last: list[Line] = []
+        self._seen_at = 0.0
+
+    def look(self) -> list[Line]:
+        """What it says now. Raises NotRunning."""
+        return self.seen(_asked(self._port))
+
+    def seen(self, snapshot: Snapshot) -> list[Line]:
+        """The lines of a snapshot. Raises NotRunning for what is none."""
+        self._seen_at = time.monotonic()
+        try:
+            self._traffic.note(snapshot, self._seen_at)
+            self._last = status.lines(snapshot, self._traffic)
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+            raise _not_ours(self._port) from error
+        return self._last
+
+    def gone(self, error: NotRunning) -> list[Line]:
+        """That it is, and what it said last."""
+        lines = [line((f"✖ {error.message}", Tone.BAD)), line("  asking again every second")]
+        if not self._last:
+            return lines
+        ago = duration(time.monotonic() - self._seen_at)
+        was = [tuple((text, Tone.DIM) for text, _ in each) for each in self._last]
+        return [*lines, (), line(f"what it said {ago} ago:"), (), *was]
 
 
-def _shown(options: argparse.Namespace) -> str:
-    answer = trio.run(ask, options.admin_port, "GET", "/status")
-    as_json: bool = options.json
+def _asked(port: int) -> Snapshot:
+    answer = trio.run(ask, port, "GET", "/status")
     try:
-        snapshot: dict[str, Any] = json.loads(answer.body)
-        if as_json:
-            # A line for each picture of --watch, so that a program can read them one by one.
-            return json.dumps(snapshot, indent=None if options.watch else 2) + "\n"
-        return status.render(snapshot)
-    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise NotRunning(
-            f"what answers on 127.0.0.1:{options.admin_port} is not a dbambassador of this version",
-            hint="name its port with --admin-port",
-        ) from error
+        snapshot: Snapshot = json.loads(answer.body)
+    except (ValueError, RecursionError) as error:
+        raise _not_ours(port) from error
+    if not isinstance(snapshot, dict):
+        raise _not_ours(port)
+    return snapshot
+
+
+def _text(lines: list[Line]) -> str:
+    return "\n".join(put(lines, coloured=is_colour_welcome(sys.stdout, os.environ)))
+
+
+def _not_ours(port: int) -> NotRunning:
+    return NotRunning(
+        f"what answers on 127.0.0.1:{port} is not a dbambassador of this version",
+        hint="name its port with --admin-port",
+    )

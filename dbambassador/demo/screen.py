@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TextIO
+
+from dbambassador.observability.lines import is_colour_welcome
 
 WIDTH = 100
 """Columns that sentences are wrapped to; commands and their output keep their own."""
 
 BOLD, DIM, GREEN, RED = "1", "2", "32", "31"
-
-
-def coloured(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Whether colour is welcome: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
-    return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
 class Screen:
@@ -26,7 +23,7 @@ class Screen:
         """`stream`: standard output by default. `colour`: None to find out."""
         self._stream = stream or sys.stdout
         self._empty = False
-        self._colour = coloured(self._stream, os.environ) if colour is None else colour
+        self._colour = is_colour_welcome(self._stream, os.environ) if colour is None else colour
 
     def heading(self, text: str) -> None:
         self._gap()

@@ -1,101 +1,161 @@
-"""The status page: a snapshot as one self-contained HTML page that loads itself anew. Pure."""
+"""The status page: a snapshot as one self-contained HTML page that a person understands in ten seconds. Pure.
+
+The same page serves who has no JavaScript: it loads itself anew. With JavaScript, a small script asks for it
+every second and changes what differs; so there is one renderer, and it is here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from html import escape
+from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
-from dbambassador.observability import status
+from dbambassador.observability import sentences
+from dbambassador.observability.database_panel import database_panel
+from dbambassador.observability.environment_panel import environment_panel
+from dbambassador.observability.markup import Html, element, join, said, text
+from dbambassador.observability.page_files import PageFiles
+from dbambassador.observability.traffic import Traffic
+from dbambassador.observability.verdict import Mood, Verdict, verdict
 from dbambassador.observability.wording import count, duration
-from dbambassador.printable import printable
+from dbambassador.printable import shortened
 
 Snapshot = dict[str, Any]
 
 REFRESH = 2
-"""Seconds: a failover is watched live, and a forgotten tab costs nothing worth counting."""
+"""Seconds, without JavaScript: a failover is watched live, and a forgotten tab costs little."""
 
-STYLE = """
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; padding: .2rem .8rem .2rem 0; vertical-align: top }
-td:first-child { white-space: nowrap }
-td:nth-child(2), td:last-child { overflow-wrap: anywhere }
-th { font-weight: 600; border-bottom: 1px solid }
-.chosen { font-weight: 600 }
-.path { font-size: 1.1rem }
-"""
+MOST_DATABASES = 20
+MOST_EVENTS = 20
+MOST_FINDINGS = 6
+"""What a person reads of a page that is anew each second; `status --json` has the rest."""
+
+_BADGES = {
+    Mood.WELL: ("well", "●", "well"),
+    Mood.PASSING: ("passing", "◌", "one moment"),
+    Mood.REDUCED: ("reduced", "▲", "attention"),
+    Mood.TROUBLE: ("trouble", "✖", "trouble"),
+}
+_COLOURS = {Mood.WELL: "#1a7f4b", Mood.PASSING: "#5b6470", Mood.REDUCED: "#c98500", Mood.TROUBLE: "#d0312d"}
+_LEVELS = {"warning": "▲", "error": "✖"}
 
 
-def render(snapshot: Snapshot) -> str:
-    """The page. Every value is escaped: names come from the network."""
-    title = f"dbambassador: {status.summary(snapshot)}"
+def render(snapshot: Snapshot, traffic: Traffic, files: PageFiles) -> str:
+    """The page. Raises KeyError or TypeError for what is no snapshot."""
+    found = verdict(snapshot)
+    head = join(
+        Html('<meta charset="utf-8">'),
+        Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
+        Html('<meta name="color-scheme" content="light dark">'),
+        element("noscript", Html(f'<meta http-equiv="refresh" content="{REFRESH}">')),
+        element("title", _title(found, snapshot)),
+        Html(f'<link rel="icon" href="data:image/svg+xml,{quote(_icon(found.mood))}">'),
+        Html(f"<style>{files.style}</style>"),
+    )
+    body = join(_HEADER, _main(snapshot, traffic, found), Html(f"<script>{files.script}</script>"))
+    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+
+
+_HEADER = Html(
+    "<header><p>dbambassador</p>"
+    '<p id="state" role="status">as it was when it was loaded</p>'
+    '<button id="pause" type="button" aria-pressed="false" hidden>Pause</button></header>\n'
+    '<p id="gone" role="alert" hidden></p>\n'
+)
+
+
+def _title(found: Verdict, snapshot: Snapshot) -> str:
+    environment = snapshot["environment"]
+    where = f"{shortened(environment['name'], 40)} · " if environment is not None else ""
+    _, mark, _ = _BADGES[found.mood]
+    return f"{mark} {where}{sentences.summary(snapshot)} · dbambassador"
+
+
+def _icon(mood: Mood) -> str:
+    """For the browser's tab: the mood by colour, and by shape."""
+    shape = {
+        Mood.WELL: '<circle cx="8" cy="8" r="7"/>',
+        Mood.PASSING: '<circle cx="8" cy="8" r="5" fill="none" stroke-width="4"/>',
+        Mood.REDUCED: '<path d="M8 1 16 15H0z"/>',
+        Mood.TROUBLE: '<path d="m3 3 10 10M13 3 3 13" stroke-width="4"/>',
+    }[mood]
+    colour = _COLOURS[mood]
     return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="refresh" content="{REFRESH}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_text(title)}</title><style>{STYLE}</style></head>\n<body>\n"
-        + "\n".join(_body(snapshot, title))
-        + "\n</body></html>\n"
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16" fill="{colour}" stroke="{colour}">'
+        f"{shape}</svg>"
     )
 
 
-def _text(value: object) -> str:
-    return escape(printable(value))
-
-
-def _body(snapshot: Snapshot, title: str) -> Iterator[str]:
-    yield f"<h1>{_text(title)}</h1>"
-    yield f"<p>version {_text(snapshot['version'])}, up for {duration(snapshot['uptime_seconds'])}</p>"
-    environment, awaiting = snapshot["environment"], snapshot["awaiting"]
-    if environment is not None:
-        yield (
-            f"<p>environment <strong>{_text(environment['name'])}</strong> ({_text(environment['kind'])})"
-            f" from {_text(environment['directory'])}<br>because {_text(environment['why'])}</p>"
-        )
-    if snapshot["drift"] is not None:
-        yield f"<p><strong>{_text(status.drifted(snapshot['drift']))}</strong></p>"
-    if awaiting is not None:
-        missing = _text(", ".join(awaiting["facts"]))
-        yield (
-            f"<p>environment not chosen yet: waiting for {missing}: {_text(awaiting['reason'])};"
-            f" trying again in {duration(awaiting['retry_in_seconds'])}</p>"
-        )
-    for database in snapshot["databases"]:
-        yield from _database(database)
-    yield "<h2>last events</h2>"
-    rows = ((f"{duration(event['seconds_ago'])} ago", event["text"]) for event in snapshot["recent"])
-    yield from _table(("when", "what"), ((row, False) for row in rows))
-
-
-def _database(database: Snapshot) -> Iterator[str]:
-    yield f"<h2>{_text(database['name'])} ({_text(database['protocol'])})</h2>"
-    yield f'<p class="path">{_text(" → ".join(status.path(database)))}</p>'
-    yield f"<p>{_text(status.situation(database))}<br>DNS {_text(status.lookup(database))}<br>"
-    yield f"{count(database['sessions'], 'session')}, {count(database['held'], 'client')} waiting</p>"
-    pool = database["choice"]["pool"]
-    rows = (
-        (
-            (
-                address["address"],
-                address["name"],
-                address["state"],
-                address["role"],
-                duration(address["since_seconds"]),
-                str(address["sessions"]),
-                address["why"],
-            ),
-            address["address"] in pool,
-        )
-        for address in database["addresses"]
+def _main(snapshot: Snapshot, traffic: Traffic, found: Verdict) -> Html:
+    databases = snapshot["databases"]
+    panels = [
+        database_panel(number, database, traffic.rates(database["name"]))
+        for number, database in enumerate(databases[:MOST_DATABASES])
+    ]
+    more = len(databases) - MOST_DATABASES
+    return element(
+        "main",
+        _verdict(found),
+        environment_panel(snapshot),
+        *panels,
+        element("p", f"and {count(more, 'more database')}") if more > 0 else Html(),
+        _events(snapshot["recent"]),
+        _footer(snapshot),
     )
-    yield from _table(("address", "name", "state", "role", "for", "sessions", "why"), rows)
 
 
-def _table(heads: Iterable[str], rows: Iterable[tuple[Iterable[str], bool]]) -> Iterator[str]:
-    yield f"<table><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>"
-    for cells, chosen in rows:
-        mark = ' class="chosen"' if chosen else ""
-        yield f"<tr{mark}>{''.join(f'<td>{_text(cell)}</td>' for cell in cells)}</tr>"
-    yield "</table>"
+def _verdict(found: Verdict) -> Html:
+    name, mark, words = _BADGES[found.mood]
+    more = found.more[:MOST_FINDINGS]
+    left = len(found.more) - len(more)
+    also = [*map(said, more), *([text(f"and {left} more")] if left > 0 else [])]
+    return element(
+        "section",
+        element("p", element("span", mark, aria_hidden="true"), f" {words}", class_="badge"),
+        element("h1", said(found.sentence)),
+        element("ul", *(element("li", line) for line in also)) if also else Html(),
+        class_=f"verdict {name}",
+        role="status",
+        aria_label="verdict",
+    )
+
+
+def _events(recent: list[Snapshot]) -> Html:
+    shown = recent[:MOST_EVENTS]
+    return element(
+        "section",
+        element("h2", "Last events", id="events"),
+        element("ol", *map(_event, shown), class_="events") if shown else element("p", "none yet"),
+        class_="card",
+        aria_labelledby="events",
+    )
+
+
+def _event(event: Snapshot) -> Html:
+    mark = _LEVELS.get(event["level"])
+    return element(
+        "li",
+        element("span", f"{duration(event['seconds_ago'])} ago", class_="when"),
+        element(
+            "span",
+            element("span", f"{mark} ", role="img", aria_label=event["level"]) if mark else Html(),
+            said(event["text"]),
+        ),
+        class_=event["level"] if mark else None,
+    )
+
+
+def _footer(snapshot: Snapshot) -> Html:
+    clients = snapshot["clients"]
+    limit = f" of at most {clients['limit']}" if clients["limit"] is not None else ""
+    parts = list(_about(snapshot))
+    return element(
+        "footer",
+        f"{' · '.join(parts)} · {count(clients['connected'], 'client')}{limit} · ",
+        element("a", "as JSON", href="/status"),
+    )
+
+
+def _about(snapshot: Snapshot) -> Iterator[str]:
+    yield f"dbambassador {snapshot['version']}"
+    yield f"up for {duration(snapshot['uptime_seconds'])}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -19,18 +20,16 @@ from dbambassador.observability import page
 from dbambassador.observability.exposition import preferred
 from dbambassador.observability.latencies import Latencies
 from dbambassador.observability.metrics import Metrics
+from dbambassador.observability.page_files import page_files
 from dbambassador.observability.recent import Recent
+from dbambassador.observability.traffic import Traffic
 from dbambassador.transport.http_messages import Request, Response, text
 
 Snapshot = dict[str, Any]
 Answer = Callable[[], Response]
 
-# A page of ours in a frame could be clicked unseen; nothing of another origin is ever loaded.
-PAGE_HEADERS = (
-    ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
-    ("Cache-Control", "no-store"),
-    ("X-Content-Type-Options", "nosniff"),
-)
+HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+"""Of what the admin port shows: it is old at once, and never anything but what it says it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +89,7 @@ class Admin:
     def __init__(self, sources: Sources, publish: Publish) -> None:
         self._sources = sources
         self._publish = publish
+        self._traffic = Traffic()
         self._answers: dict[str, dict[str, Answer]] = {
             "/": {"GET": self._page, "HEAD": self._page},
             "/status": {"GET": self._status, "HEAD": self._status},
@@ -108,12 +108,15 @@ class Admin:
         return _checked(request, answers, "admin", self._publish)
 
     def _page(self) -> Response:
-        shown = page.render(self._sources.full())
-        return Response(200, shown.encode(), "text/html; charset=utf-8", PAGE_HEADERS)
+        snapshot, files = self._sources.full(), page_files()
+        self._traffic.note(snapshot, time.monotonic())
+        shown = page.render(snapshot, self._traffic, files)
+        policy = ("Content-Security-Policy", files.policy)
+        return Response(200, shown.encode(), "text/html; charset=utf-8", (policy, *HEADERS))
 
     def _status(self) -> Response:
         body = json.dumps(self._sources.full(), allow_nan=False) + "\n"
-        return Response(200, body.encode(), "application/json", PAGE_HEADERS)
+        return Response(200, body.encode(), "application/json", HEADERS)
 
     def _quit(self) -> Response:
         return Response(200, b"shutting down\n", afterwards=self._sources.quit)

@@ -1,141 +1,145 @@
-"""A snapshot as text for a person: where we are and why, the path to each database, the last events. Pure."""
+"""A snapshot as text for a person: what is wrong, where we are and why, the path to each database, the last
+events. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from dbambassador.observability.wording import count, duration
-from dbambassador.printable import printable
+from dbambassador.observability import sentences
+from dbambassador.observability.lines import Line, Piece, Tone, line, put, table
+from dbambassador.observability.traffic import Traffic
+from dbambassador.observability.verdict import Mood, of_database, verdict
+from dbambassador.observability.wording import duration, latency, size
 
 Snapshot = dict[str, Any]
 
 RECENT_SHOWN = 12
-"""Newest events on the text page, so that it fits one screen; `--json` has all that are kept."""
+"""Newest events, so that all fits one screen; `--json` has all that are kept."""
+MOST_ADDRESSES = 16
+"""Of one database, for the same reason."""
+
+MARKS = {
+    Mood.WELL: ("●", Tone.GOOD),
+    Mood.PASSING: ("◌", Tone.STRONG),
+    Mood.REDUCED: ("▲", Tone.WARNING),
+    Mood.TROUBLE: ("✖", Tone.BAD),
+}
+_STATES = {
+    "up": Tone.GOOD,
+    "suspect": Tone.WARNING,
+    "not-ready": Tone.WARNING,
+    "half-open": Tone.WARNING,
+    "open": Tone.BAD,
+    "down": Tone.BAD,
+}
+_LEVELS = {"warning": Tone.WARNING, "error": Tone.BAD}
 
 
 def render(snapshot: Snapshot) -> str:
-    """The text, ending in a newline. Raises KeyError or TypeError for what is not a snapshot."""
-    return "\n".join(_lines(snapshot)) + "\n"
+    """The text without colours, ending in a newline. Raises KeyError or TypeError for what is no snapshot."""
+    return "\n".join(put(lines(snapshot), coloured=False)) + "\n"
 
 
-def summary(snapshot: Snapshot) -> str:
-    """The state of the process in a few words."""
-    words = {
-        "locating": "finding out where this runs",
-        "awaiting": "waiting to know the environment",
-        "running": "ready" if snapshot["ready"] else "starting",
-        "draining": "shutting down",
-    }
-    phase = str(snapshot["phase"])
-    return words.get(phase, phase)
+def lines(snapshot: Snapshot, traffic: Traffic | None = None) -> list[Line]:
+    """All lines. `traffic`: of those who look more than once."""
+    return list(_lines(snapshot, traffic or Traffic()))
 
 
-def situation(database: Snapshot) -> str:
-    """How it stands with one database, in one sentence."""
-    choice = database["choice"]
-    if choice["address"] is not None:
-        use = "on trial with the next session" if choice["on_trial"] else "in use"
-        return f"{use}: {', '.join(choice['pool'])}"
-    looking = "no usable address" if choice["settled"] else "looking for a usable address"
-    held = f"; clients wait {duration(choice['held_seconds'])} more" if choice["held_seconds"] > 0 else ""
-    return f"{looking}: {choice['why']}{held}"
-
-
-def path(database: Snapshot) -> list[str]:
-    """The way of a client's bytes: app, listeners, names, address."""
-    targets = database["targets"]["addresses"]
-    pool = database["choice"]["pool"]
-    names = [target["name"] for target in targets if not pool or target["address"] in pool]
-    steps = [
-        ", ".join(database["listeners"]) or "not listening",
-        ", ".join(dict.fromkeys(names)) or "no name",
-    ]
-    return ["app", *steps, ", ".join(pool) or "no address"]
-
-
-def lookup(database: Snapshot) -> str:
-    """How fresh the answer of the DNS is, and what is wrong with it."""
-    targets = database["targets"]
-    asked, ttl = targets["asked_seconds_ago"], targets["ttl_seconds"]
-    parts = ["not asked yet" if asked is None else f"asked {duration(asked)} ago"]
-    if ttl is not None:
-        parts.append(f"good for {duration(ttl)} more")
-    if targets["stale"]:
-        parts.append("stale: the last known answer is used")
-    if targets["failure"]:
-        parts.append(f"failed: {targets['failure']}")
-    return ", ".join(parts)
-
-
-def drifted(drift: Snapshot) -> str:
-    """What has changed since the choice."""
-    choice = drift["would_choose"] or "no environment"
-    since = duration(drift["since_seconds"])
-    return f"changed {since} ago: {', '.join(drift['facts'])}; a start would choose {choice}: {drift['why']}"
-
-
-def _lines(snapshot: Snapshot) -> Iterator[str]:
-    yield (
-        f"dbambassador {printable(snapshot['version'])}: {printable(summary(snapshot))},"
-        f" up for {duration(snapshot['uptime_seconds'])}"
+def _lines(snapshot: Snapshot, traffic: Traffic) -> Iterator[Line]:
+    found = verdict(snapshot)
+    mark, tone = MARKS[found.mood]
+    up = duration(snapshot["uptime_seconds"])
+    yield line(
+        ("dbambassador", Tone.STRONG), f" {snapshot['version']}: {sentences.summary(snapshot)}, up for {up}"
     )
-    yield ""
-    environment, awaiting = snapshot["environment"], snapshot["awaiting"]
-    if environment is not None:
-        yield printable(
-            f"environment {environment['name']} ({environment['kind']}) from {environment['directory']}"
-        )
-        yield printable(f"  because {environment['why']}")
-    else:
-        yield "environment not chosen yet"
-    if snapshot["drift"] is not None:
-        yield printable(f"  {drifted(snapshot['drift'])}")
-    if awaiting is not None:
-        yield printable(f"  waiting for {', '.join(awaiting['facts'])}: {awaiting['reason']}")
-        yield f"  trying again in {duration(awaiting['retry_in_seconds'])}"
+    yield line((f"{mark} {found.sentence}", tone))
+    for text in found.more:
+        yield line(f"  {text}")
+    yield ()
+    yield from _environment(snapshot)
     for database in snapshot["databases"]:
-        yield ""
-        yield from _database(database)
+        yield ()
+        yield from _database(database, traffic)
     if snapshot["recent"]:
-        yield ""
-        yield "last events"
+        yield ()
+        yield line(("last events", Tone.STRONG))
         for event in snapshot["recent"][:RECENT_SHOWN]:
-            yield f"  {duration(event['seconds_ago']):>12} ago  {printable(event['text'])}"
+            when = f"  {duration(event['seconds_ago']):>12} ago  "
+            yield line((when, Tone.DIM), (event["text"], _LEVELS.get(event["level"], Tone.PLAIN)))
 
 
-def _database(database: Snapshot) -> Iterator[str]:
-    held = f", {count(database['held'], 'client')} waiting" if database["held"] else ""
-    sessions = count(database["sessions"], "session")
-    tls = f", sslmode {database['sslmode']}" if database["sslmode"] is not None else ""
-    yield printable(f"{database['name']} ({database['protocol']}{tls}): {sessions}{held}")
-    yield printable(f"  {' → '.join(path(database))}")
-    yield printable(f"  {situation(database)}")
+def _environment(snapshot: Snapshot) -> Iterator[Line]:
+    environment, awaiting, drift = snapshot["environment"], snapshot["awaiting"], snapshot["drift"]
+    if environment is not None:
+        name = (environment["name"], Tone.STRONG)
+        yield line("environment ", name, f" ({environment['kind']}) from {environment['directory']}")
+        yield line(f"  because {environment['why']}")
+    else:
+        yield line("environment not chosen yet")
+    if drift is not None:
+        yield line((f"  {sentences.drifted(drift)}", Tone.WARNING))
+    if awaiting is not None:
+        yield line(f"  waiting for {', '.join(awaiting['facts'])}: {awaiting['reason']}")
+        yield line(f"  trying again in {duration(awaiting['retry_in_seconds'])}")
+
+
+def _database(database: Snapshot, traffic: Traffic) -> Iterator[Line]:
+    mood = of_database(database)
+    tone = Tone.PLAIN if mood is Mood.WELL else MARKS[mood][1]
+    name = (database["name"], Tone.STRONG)
+    kind = ", ".join(sentences.traits(database))
+    yield line(name, f" ({kind}): {sentences.sessions(database)}")
+    yield line(f"  {' → '.join(sentences.path(database))}")
+    yield line((f"  {sentences.situation(database)}", tone))
     if database["certificates"]:
-        yield printable(f"  former certificates in use: {database['certificates']}")
-    yield printable(f"  DNS {lookup(database)}")
-    if database["addresses"]:
-        heads = ("", "address", "name", "state", "role", "for", "sessions", "why")
-        rows = [heads, *_address_rows(database)]
-        yield from (f"  {line}" for line in _table(rows))
-
-
-def _address_rows(database: Snapshot) -> Iterator[tuple[str, ...]]:
-    for address in database["addresses"]:
-        yield (
-            "*" if address["address"] in database["choice"]["pool"] else "",
-            address["address"],
-            address["name"],
-            address["state"],
-            address["role"],
-            duration(address["since_seconds"]),
-            str(address["sessions"]),
-            address["why"],
+        yield line((f"  former certificates in use: {database['certificates']}", Tone.WARNING))
+    yield line(f"  DNS {sentences.lookup(database)}")
+    yield line(f"  {_flow(database, traffic)}")
+    addresses = sentences.ranked(database)
+    if addresses:
+        named = len({address["name"] for address in addresses}) > 1
+        pool = set(database["choice"]["pool"])
+        heads = (
+            "",
+            "address",
+            *(["name"] if named else []),
+            "state",
+            "role",
+            "for",
+            "latency",
+            "sessions",
+            "why",
         )
+        rows: list[list[Piece]] = [[(head, Tone.DIM) for head in heads]]
+        rows += [
+            _address(address, address["address"] in pool, named) for address in addresses[:MOST_ADDRESSES]
+        ]
+        for row in table(rows):
+            yield (("  ", Tone.PLAIN), *row)
+    if len(addresses) > MOST_ADDRESSES:
+        yield line(f"     and {len(addresses) - MOST_ADDRESSES} more (--json has all)")
 
 
-def _table(rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    shown = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))]
-    for row in shown:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+def _flow(database: Snapshot, traffic: Traffic) -> str:
+    rates = traffic.rates(database["name"])
+    now = (
+        f"{size(rates[-1].to_server)}/s to the server, {size(rates[-1].to_client)}/s back; " if rates else ""
+    )
+    total = f"{size(database['to_server_bytes'])} to the server, {size(database['to_client_bytes'])} back"
+    return f"traffic {now}since the start {total}"
+
+
+def _address(address: Snapshot, chosen: bool, named: bool) -> list[Piece]:
+    seconds = address["latency_seconds"]
+    return [
+        ("*" if chosen else "", Tone.GOOD),
+        (address["address"], Tone.STRONG if chosen else Tone.PLAIN),
+        *([(address["name"], Tone.PLAIN)] if named else []),
+        (address["state"], _STATES.get(address["state"], Tone.PLAIN)),
+        (address["role"], Tone.PLAIN),
+        (duration(address["since_seconds"]), Tone.PLAIN),
+        ("" if seconds is None else latency(seconds), Tone.PLAIN),
+        (str(address["sessions"]), Tone.PLAIN),
+        (address["why"], Tone.PLAIN),
+    ]

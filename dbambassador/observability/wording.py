@@ -26,3 +26,21 @@ def duration(seconds: float) -> str:
 def count(number: int, noun: str) -> str:
     """`1 session`, `2 sessions`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def latency(seconds: float) -> str:
+    """`0.4 ms`, `12 ms`, `1.2 s`."""
+    if seconds >= 1:
+        return duration(seconds)
+    milliseconds = seconds * 1000
+    return f"{milliseconds:.1f} ms" if milliseconds < 9.95 else f"{milliseconds:.0f} ms"
+
+
+def size(number: float) -> str:
+    """Bytes: `0 B`, `999 B`, `1.2 kB`, `34 MB`."""
+    units = ("B", "kB", "MB", "GB", "TB", "PB")
+    place = 0
+    while number >= 999.5 and place < len(units) - 1:
+        number /= 1000
+        place += 1
+    return f"{number:.1f} {units[place]}" if place and number < 9.95 else f"{number:.0f} {units[place]}"

@@ -106,15 +106,6 @@ def test_watch_outlives_the_ambassador() -> None:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("dbambassador 0.1.0: ready")
     with process:
-        assert any(line.startswith("no running dbambassador") for line in process.stdout)
+        assert any(line.startswith("✖ no running dbambassador") for line in process.stdout)
         os.kill(process.pid, signal.SIGINT)
         assert process.wait(10) == ExitCode.SIGINT
-
-
-def test_on_a_terminal_what_matters_most_does_not_scroll_away() -> None:
-    text = "".join(f"{number} {'x' * 100}\n" for number in range(60))
-    lines = status.fitted(text, os.terminal_size((80, 24))).splitlines()
-    assert len(lines) == 23
-    assert lines[0].startswith("0 x")
-    assert {len(line) for line in lines} == {80}
-    assert status.fitted("short\n", os.terminal_size((80, 24))) == "short\n"

@@ -6,7 +6,8 @@ import io
 
 import pytest
 
-from dbambassador.demo.screen import Screen, coloured
+from dbambassador.demo.screen import Screen
+from dbambassador.observability.lines import is_colour_welcome
 
 
 class Terminal(io.StringIO):
@@ -26,7 +27,7 @@ class Terminal(io.StringIO):
 def test_colour_is_for_terminals_that_want_it(
     stream: io.StringIO, environ: dict[str, str], expected: bool
 ) -> None:
-    assert coloured(stream, environ) is expected
+    assert is_colour_welcome(stream, environ) is expected
 
 
 def test_columns_are_as_wide_as_what_is_in_them() -> None:

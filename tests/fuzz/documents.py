@@ -8,6 +8,8 @@ from pathlib import Path
 import yaml
 
 from dbambassador.observability import page, status
+from dbambassador.observability.page_files import page_files
+from dbambassador.observability.traffic import Traffic
 from dbambassador.printable import printable
 from dbambassador.reflection import downward, explicit, saved, token_claims
 from dbambassador.reflection.findings import Findings
@@ -16,7 +18,7 @@ from dbambassador.settings import decoding
 from dbambassador.settings.decoding import File
 from dbambassador.values import Confidence
 from tests.fuzz.places import LABELS, TOKEN, reading, shown
-from tests.observability.samples import running
+from tests.observability.samples import event, running
 
 
 def stated(data: bytes) -> None:
@@ -55,7 +57,7 @@ def snapshot(data: bytes) -> None:
     """What answers on the admin port may be anybody."""
     document = json.loads(data)
     status.render(document)
-    page.render(document)
+    page.render(document, Traffic(), page_files())
 
 
 YAML_WORDS = (
@@ -89,7 +91,7 @@ def _facts() -> bytes:
 
 
 FACTS_FILE = (b"k8s.namespace.name: shop\ncloud.region: eu-west-1\n", b'{"cloud.region": "eu-west-1"}')
-SNAPSHOT = json.dumps({**running(), "recent": [{"seconds_ago": 1.5, "text": "opened"}]}).encode()
+SNAPSHOT = json.dumps({**running(), "recent": [event("opened", seconds_ago=1.5)]}).encode()
 FACTS = _facts()
 RENDERING = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """What `dbambassador status` takes for "no ambassador of this version"."""

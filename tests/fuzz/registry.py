@@ -12,7 +12,16 @@ from dbambassador.forwarding.wires import encrypted, mysql_handshake, wire
 from dbambassador.forwarding.wires import mysql as mysql_wire
 from dbambassador.forwarding.wires import postgresql as postgresql_wire
 from dbambassador.health import handshakes, http_check, mysql_login, mysql_session, postgresql_login
-from dbambassador.observability import page, routes, status
+from dbambassador.observability import (
+    database_panel,
+    environment_panel,
+    lines,
+    page,
+    routes,
+    sentences,
+    status,
+    verdict,
+)
 from dbambassador.protocols import (
     mysql,
     mysql_authentication,
@@ -411,7 +420,7 @@ TARGETS: tuple[Target, ...] = (
     Target(
         name="status",
         feed=documents.snapshot,
-        covers=(status, page),
+        covers=(database_panel, environment_panel, lines, page, sentences, status, verdict),
         seeds=(documents.SNAPSHOT,),
         documents=True,
         raises=documents.RENDERING,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbambassador.observability.wording import count, duration
+from dbambassador.observability.wording import count, duration, latency, size
 from dbambassador.printable import printable
 
 
@@ -52,3 +52,34 @@ def test_duration(seconds: float, shown: str) -> None:
 
 def test_count() -> None:
     assert [count(number, "session") for number in (0, 1, 2)] == ["0 sessions", "1 session", "2 sessions"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.0, "0.0 ms"),
+        (0.00042, "0.4 ms"),
+        (0.0123, "12 ms"),
+        (0.9994, "999 ms"),
+        (1.25, "1.2 s"),
+        (75, "1 min 15 s"),
+    ],
+)
+def test_latency(seconds: float, shown: str) -> None:
+    assert latency(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (999.7, "1.0 kB"),
+        (1_234, "1.2 kB"),
+        (34_567_890, "35 MB"),
+        (10**12, "1.0 TB"),
+        (10**19, "10000 PB"),
+    ],
+)
+def test_size(number: float, shown: str) -> None:
+    assert size(number) == shown

@@ -1,0 +1,146 @@
+"""The one sentence at the top of status page and text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dbambassador.observability.verdict import Mood, Verdict, of_database, verdict
+from tests.observability import samples
+
+
+def alone(**changes: object) -> dict[str, Any]:
+    """`orders` alone, with changes to its parts."""
+    snapshot = samples.running()
+    orders = snapshot["databases"][0]
+    del snapshot["databases"][1:], orders["addresses"][0]
+    for part, change in changes.items():
+        orders[part] = {**orders[part], **change} if isinstance(change, dict) else change
+    return snapshot
+
+
+NOWHERE: dict[str, Any] = {"address": None, "pool": [], "why": "10.0.0.7:5432: connection refused"}
+WELL = "All is well: orders is served by 10.0.0.8:5432."
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "mood", "sentence"),
+    [
+        (alone(), Mood.WELL, WELL),
+        (
+            alone(choice={**NOWHERE, "settled": True, "held_seconds": 0.0}),
+            Mood.TROUBLE,
+            "orders has no usable address, and clients are refused: 10.0.0.7:5432: connection refused.",
+        ),
+        (
+            alone(choice={**NOWHERE, "settled": True, "held_seconds": 2.5}),
+            Mood.REDUCED,
+            "orders has no usable address, and clients wait for one: 10.0.0.7:5432: connection refused.",
+        ),
+        (
+            alone(choice={**NOWHERE, "settled": False, "held_seconds": 0.0}),
+            Mood.REDUCED,
+            "orders has no usable address, and clients wait for one: 10.0.0.7:5432: connection refused.",
+        ),
+        (
+            alone(choice={"on_trial": True}),
+            Mood.REDUCED,
+            "orders: only the next session can tell whether its address is of use again.",
+        ),
+        (
+            alone(targets={"stale": True, "failure": "timeout"}),
+            Mood.REDUCED,
+            "orders: DNS fails, and the last known answer is used: timeout.",
+        ),
+        (
+            alone(certificates="/ca.pem: no certificate"),
+            Mood.REDUCED,
+            "orders: changed certificates cannot be used: /ca.pem: no certificate.",
+        ),
+        (
+            {**alone(), "clients": {"connected": 512, "limit": 512}},
+            Mood.TROUBLE,
+            "There are as many clients as may be, and no more are let in.",
+        ),
+        ({**alone(), "clients": {"connected": 512, "limit": None}}, Mood.WELL, WELL),
+        (
+            {**alone(), "drift": samples.drifted()["drift"]},
+            Mood.REDUCED,
+            "A restart would choose staging: its match holds, and no other environment's can.",
+        ),
+        ({**alone(), "databases": []}, Mood.WELL, "Running, without any database."),
+        ({**alone(), "ready": False}, Mood.PASSING, "Starting."),
+        ({**alone(), "phase": "locating", "ready": False}, Mood.PASSING, "Finding out where this runs."),
+        (
+            {**alone(), "phase": "draining"},
+            Mood.PASSING,
+            "Shutting down: open sessions may end, and then it is gone.",
+        ),
+        (
+            samples.awaiting(),
+            Mood.TROUBLE,
+            "The environment is not known yet: k8s.node.label.tier: the API server did not answer.",
+        ),
+    ],
+)
+def test_the_verdict(snapshot: dict[str, Any], mood: Mood, sentence: str) -> None:
+    assert verdict(snapshot) == Verdict(mood, sentence)
+
+
+def test_the_worst_comes_first_and_nothing_is_left_out() -> None:
+    found = verdict(samples.drifted())
+    assert found.mood is Mood.REDUCED
+    assert found.sentence == "carts has no usable address, and clients wait for one: the name leads nowhere."
+    assert found.more == (
+        "A restart would choose staging: its match holds, and no other environment's can.",
+        "10.0.0.7:5432 of orders is down: connection refused.",
+    )
+    trouble = samples.running()
+    trouble["clients"] = {"connected": 512, "limit": 512}
+    assert verdict(trouble).mood is Mood.TROUBLE
+    assert len(verdict(trouble).more) == 2
+
+
+def test_an_address_that_is_down_while_others_serve_is_mentioned() -> None:
+    snapshot = samples.running()
+    del snapshot["databases"][1]
+    assert verdict(snapshot) == Verdict(
+        Mood.WELL, WELL, ("10.0.0.7:5432 of orders is down: connection refused.",)
+    )
+    orders = snapshot["databases"][0]
+    orders["addresses"].append({**orders["addresses"][0], "address": "10.0.0.6:5432"})
+    assert verdict(snapshot).more == ("2 other addresses of orders are down.",)
+
+
+def test_time_alone_changes_no_word_of_it() -> None:
+    def later(value: Any) -> Any:
+        match value:
+            case dict():
+                return {
+                    key: inner + 1.5 if key.endswith("seconds") and isinstance(inner, float) else later(inner)
+                    for key, inner in value.items()
+                }
+            case list():
+                return [later(inner) for inner in value]
+        return value
+
+    for snapshot in (samples.drifted(), samples.awaiting()):
+        assert verdict(later(snapshot)) == verdict(snapshot)
+
+
+def test_the_mood_of_one_database() -> None:
+    orders, carts = samples.running()["databases"]
+    assert (of_database(orders), of_database(carts)) == (Mood.WELL, Mood.REDUCED)
+
+
+@given(st.text(max_size=1000))
+def test_somebody_elses_words_stay_short_and_harmless(text: str) -> None:
+    for snapshot in (alone(choice={**NOWHERE, "why": text}), alone(name=text)):
+        found = verdict(snapshot)
+        assert found.sentence.isprintable() or not found.sentence.isascii()
+        assert len(found.sentence) < 3000
+        assert "\n" not in found.sentence
+        assert "\x1b" not in found.sentence
