@@ -40,6 +40,7 @@ def crowded(snapshot: dict[str, Any], number: int) -> dict[str, Any]:
     environment["facts"] *= 25
     environment["others"] *= 25
     environment["others_in_all"] = number
-    snapshot["databases"] += [{**orders, "name": f"orders-{place}"} for place in range(number // 10)]
+    carts = snapshot["databases"].pop()
+    snapshot["databases"] += [{**carts, "name": f"carts-{place}"} for place in range(number)]
     snapshot["recent"] *= 50
     return snapshot
