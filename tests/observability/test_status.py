@@ -123,9 +123,7 @@ def test_hostile_names_steer_no_terminal(text: str) -> None:
 
 
 def test_thousands_of_addresses_stay_readable() -> None:
-    shown = status.render(
-        crowded({**samples.running(), "databases": samples.running()["databases"][:1], "recent": RECENT}, 20)
-    )
+    shown = status.render(crowded({**samples.running(), "recent": RECENT}, 20))
     assert "10.0.0.0:5432, 10.0.0.1:5432, 10.0.0.2:5432, 10.0.0.3:5432 and 16 more" in shown
     assert "     and 4 more (--json has all)\n" in shown
 
