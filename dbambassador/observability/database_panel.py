@@ -155,7 +155,7 @@ def _addresses(database: Snapshot) -> Html:
     addresses = sentences.ranked(database)
     shown = addresses[:MOST_ADDRESSES]
     marks = ["chosen" if each["address"] in pool else "" for each in shown]
-    heads = ("address", "state", "role", "for", "latency", "sessions", "zone", "weight", "why")
+    heads = ("address", "name", "state", "role", "for", "latency", "sessions", "zone", "weight", "why")
     rows = [_row(each, found.get(each["address"]), chosen=each["address"] in pool) for each in shown]
     keep = [place for place in range(len(heads)) if _tells(heads[place], rows, place)]
     return join(
@@ -170,8 +170,8 @@ def _addresses(database: Snapshot) -> Html:
 
 
 def _tells(head: str, rows: Sequence[Sequence[Html]], place: int) -> bool:
-    """Whether a column says anything: zones and weights matter only where they differ."""
-    return head not in ("zone", "weight") or len({row[place] for row in rows}) > 1
+    """Whether a column says anything: some do only where they differ."""
+    return head not in ("name", "zone", "weight") or len({row[place] for row in rows}) > 1
 
 
 def _row(address: Snapshot, target: Snapshot | None, *, chosen: bool) -> tuple[Html, ...]:
@@ -180,6 +180,7 @@ def _row(address: Snapshot, target: Snapshot | None, *, chosen: bool) -> tuple[H
     use = element("span", "in use", class_="tag") if chosen else Html()
     return (
         join(said(address["address"]), " ", use),
+        said(address["name"]),
         element("span", element("span", shape, aria_hidden="true"), " ", said(address["state"]), class_=tone),
         said(address["role"]),
         text(duration(address["since_seconds"])),

@@ -32,9 +32,9 @@ def join(*parts: object) -> Html:
 
 
 def element(name: str, *parts: object, **attributes: object) -> Html:
-    """An element. Attributes are named as in Python: `class_`, `aria_label`; one that is None is left out."""
+    """An element. Attributes are named as in Python: `class_`, `aria_label`. One that is None is left out."""
     written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{text(value)}"'
+        f' {key.rstrip("_").replace("_", "-")}="{join(value)}"'
         for key, value in attributes.items()
         if value is not None
     )

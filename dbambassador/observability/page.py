@@ -31,7 +31,7 @@ MOST_FINDINGS = 6
 """What a person reads of a page that is anew each second; `status --json` has the rest."""
 
 _BADGES = {
-    Mood.WELL: ("well", "●", "well"),
+    Mood.WELL: ("well", "●", "all is well"),
     Mood.PASSING: ("passing", "◌", "one moment"),
     Mood.REDUCED: ("reduced", "▲", "attention"),
     Mood.TROUBLE: ("trouble", "✖", "trouble"),
@@ -112,7 +112,8 @@ def _verdict(found: Verdict) -> Html:
     return element(
         "section",
         element("p", element("span", mark, aria_hidden="true"), f" {words}", class_="badge"),
-        element("h1", said(found.sentence)),
+        element("h1", said(found.first.what)),
+        element("p", said(found.first.why), class_="why") if found.first.why else Html(),
         element("ul", *(element("li", line) for line in also)) if also else Html(),
         class_=f"verdict {name}",
         role="status",

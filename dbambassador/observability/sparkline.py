@@ -25,7 +25,7 @@ def sparkline(steps: Sequence[tuple[float, float, float]], label: str) -> Html:
         points += [f"{_x(began)},{y:.1f}", f"{_x(ended)},{y:.1f}"]
     return element(
         "svg",
-        *([element("polyline", points=" ".join(points))] if points else []),
+        *([element("polyline", points=Html(" ".join(points)))] if points else []),
         class_="spark",
         viewBox=f"0 0 {WIDTH} {HEIGHT}",
         preserveAspectRatio="none",

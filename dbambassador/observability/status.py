@@ -53,9 +53,9 @@ def _lines(snapshot: Snapshot, traffic: Traffic) -> Iterator[Line]:
     yield line(
         ("dbambassador", Tone.STRONG), f" {snapshot['version']}: {sentences.summary(snapshot)}, up for {up}"
     )
-    yield line((f"{mark} {found.sentence}", tone))
-    for text in found.more:
-        yield line(f"  {text}")
+    yield line((f"{mark} {found.first}", tone))
+    for finding in found.more:
+        yield line(f"  {finding}")
     yield ()
     yield from _environment(snapshot)
     for database in snapshot["databases"]:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from dbambassador.observability.sentences import few
 from dbambassador.printable import printable, shortened
 
 Snapshot = dict[str, Any]
 
-LONGEST_REASON = 240
-"""Characters of somebody else's words: two lines of a page."""
+LONGEST = 240
+"""Characters of each part: two lines of a page."""
 
 
 class Mood(IntEnum):
@@ -31,105 +32,119 @@ class Mood(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Finding:
+    """One thing to be said."""
+
     mood: Mood
-    sentence: str
-    """Without a control character, and not too long."""
-    more: tuple[str, ...] = ()
-    """What else there is to say, the worst first."""
+    what: str
+    """Ours: a few words, without a full stop."""
+    why: str = ""
+    """Somebody else's, as a rule. Both are bounded, and without a character that is not visible."""
+
+    def __str__(self) -> str:
+        """As a sentence."""
+        whole = f"{self.what}: {self.why}" if self.why else self.what
+        return whole if whole.endswith((".", "…")) else f"{whole}."
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The worst thing to be said, and what else there is, worse things first."""
+
+    first: Finding
+    more: tuple[Finding, ...] = ()
+
+    @property
+    def mood(self) -> Mood:
+        return self.first.mood
 
 
 def verdict(snapshot: Snapshot) -> Verdict:
     """How it stands with the whole process."""
-    found = sorted(_findings(snapshot), key=lambda finding: -finding[0])
-    if not found or found[0][0] is Mood.WELL:
-        found.insert(0, (Mood.WELL, _all_is_well(snapshot["databases"])))
-    (mood, sentence), *more = found
-    return Verdict(mood, sentence, tuple(text for _, text in more))
+    found = sorted(_findings(snapshot), key=lambda finding: -finding.mood)
+    if not found or found[0].mood is Mood.WELL:
+        found.insert(0, _all_is_well(snapshot["databases"]))
+    return Verdict(found[0], tuple(found[1:]))
 
 
 def of_database(database: Snapshot) -> Mood:
     """How it stands with one of them."""
-    return max((mood for mood, _ in _of_database(database)), default=Mood.WELL)
+    return max((finding.mood for finding in _of_database(database)), default=Mood.WELL)
 
 
-_Finding = tuple[Mood, str]
-
-
-def _findings(snapshot: Snapshot) -> Iterator[_Finding]:
+def _findings(snapshot: Snapshot) -> Iterator[Finding]:
     awaiting, drift, clients = snapshot["awaiting"], snapshot["drift"], snapshot["clients"]
     phase = snapshot["phase"]
     if awaiting is not None:
-        missing = ", ".join(map(str, awaiting["facts"]))
-        yield Mood.TROUBLE, _words(f"The environment is not known yet: {missing}: ", awaiting["reason"])
+        why = f"{few(awaiting['facts'])}: {awaiting['reason']}"
+        yield _finding(Mood.TROUBLE, "The environment is not known yet", why)
     elif phase == "locating":
-        yield Mood.PASSING, "Finding out where this runs."
+        yield _finding(Mood.PASSING, "Finding out where this runs")
     elif phase == "draining":
-        yield Mood.PASSING, "Shutting down: open sessions may end, and then it is gone."
+        yield _finding(Mood.PASSING, "Shutting down: sessions may end, and no new ones come")
     elif not snapshot["ready"]:
-        yield Mood.PASSING, "Starting."
+        yield _finding(Mood.PASSING, "Starting")
     if clients["limit"] is not None and clients["connected"] >= clients["limit"]:
-        yield Mood.TROUBLE, "There are as many clients as may be, and no more are let in."
+        yield _finding(
+            Mood.TROUBLE, "No more clients are let in", f"there are {clients['limit']}, the most there may be"
+        )
     for database in snapshot["databases"]:
         yield from _of_database(database)
     if drift is not None:
-        choice = printable(drift["would_choose"] or "no environment")
-        yield Mood.REDUCED, _words(f"A restart would choose {choice}: ", drift["why"])
+        choice = drift["would_choose"] or "no environment"
+        yield _finding(Mood.REDUCED, f"A restart would choose {choice}", drift["why"])
 
 
-def _of_database(database: Snapshot) -> Iterator[_Finding]:
-    name = printable(shortened(str(database["name"]), LONGEST_REASON))
+def _of_database(database: Snapshot) -> Iterator[Finding]:
+    name = database["name"]
     choice, targets = database["choice"], database["targets"]
     if choice["address"] is None:
-        refused = choice["settled"] and choice["held_seconds"] <= 0
-        mood, what = (
-            (Mood.TROUBLE, "clients are refused") if refused else (Mood.REDUCED, "clients wait for one")
-        )
-        yield mood, _words(f"{name} has no usable address, and {what}: ", choice["why"])
+        if choice["settled"] and choice["held_seconds"] <= 0:
+            yield _finding(
+                Mood.TROUBLE, f"{name} has no usable address, and clients are refused", choice["why"]
+            )
+        else:
+            yield _finding(
+                Mood.REDUCED, f"{name} has no usable address, and clients wait for one", choice["why"]
+            )
     elif choice["on_trial"]:
-        yield Mood.REDUCED, f"{name}: only the next session can tell whether its address is of use again."
+        why = "only the next session can tell whether its address is of use again"
+        yield _finding(Mood.REDUCED, f"{name} is tried out", why)
     if targets["failure"] and choice["address"] is not None:
-        yield (
-            Mood.REDUCED,
-            _words(f"{name}: DNS fails, and the last known answer is used: ", targets["failure"]),
+        yield _finding(
+            Mood.REDUCED, f"DNS fails, and the last known answer for {name} is used", targets["failure"]
         )
     if database["certificates"]:
-        yield (
-            Mood.REDUCED,
-            _words(f"{name}: changed certificates cannot be used: ", database["certificates"]),
+        yield _finding(
+            Mood.REDUCED, f"Changed certificates of {name} cannot be used", database["certificates"]
         )
     if choice["address"] is not None:
-        yield from _out_of_use(name, database)
+        yield from _out_of_use(database)
 
 
-def _out_of_use(name: str, database: Snapshot) -> Iterator[_Finding]:
+def _out_of_use(database: Snapshot) -> Iterator[Finding]:
     """Addresses that failed while others serve: no harm yet, and good to know."""
-    pool = set(database["choice"]["pool"])
+    name, pool = database["name"], set(database["choice"]["pool"])
     failed = [
         each
         for each in database["addresses"]
         if each["state"] in ("down", "open") and each["address"] not in pool
     ]
-    if len(failed) > 1:
-        yield Mood.WELL, f"{len(failed)} other addresses of {name} are down."
-    for address in failed[:1] if len(failed) == 1 else ():
-        yield (
-            Mood.WELL,
-            _words(f"{printable(address['address'])} of {name} is {address['state']}: ", address["why"]),
-        )
+    if len(failed) == 1:
+        (address,) = failed
+        yield _finding(Mood.WELL, f"{address['address']} of {name} is {address['state']}", address["why"])
+    elif failed:
+        yield _finding(Mood.WELL, f"{len(failed)} other addresses of {name} are down")
 
 
-def _all_is_well(databases: list[Snapshot]) -> str:
+def _all_is_well(databases: list[Snapshot]) -> Finding:
     if len(databases) == 1:
         (database,) = databases
-        pool = database["choice"]["pool"]
-        where = pool[0] if len(pool) == 1 else f"{len(pool)} addresses"
-        return _words(f"All is well: {printable(database['name'])} is served by ", where)
+        return _finding(Mood.WELL, f"{database['name']} is served by {few(database['choice']['pool'])}")
     if not databases:
-        return "Running, without any database."
-    return f"All is well: all {len(databases)} databases are served."
+        return _finding(Mood.WELL, "Running, without any database")
+    return _finding(Mood.WELL, f"All {len(databases)} databases are served")
 
 
-def _words(ours: str, theirs: object) -> str:
-    said = printable(shortened(str(theirs), LONGEST_REASON))
-    return f"{ours}{said}" if said.endswith((".", "…")) else f"{ours}{said}."
+def _finding(mood: Mood, what: str, why: object = "") -> Finding:
+    return Finding(mood, printable(shortened(what, LONGEST)), printable(shortened(str(why), LONGEST)))
