@@ -72,7 +72,7 @@ def read(shown: str) -> Elements:
     [
         (
             samples.running(),
-            "and clients wait for onethe name leads nowhere10.0.0.7:5432 of orders is down: connection refused.",
+            "and clients wait for onethe name leads nowhere10.0.0.7:5432 of orders is down: ",
         ),
         (samples.running(), "production-aws production"),
         (samples.running(), "because its match holds, and no other environment's can"),
