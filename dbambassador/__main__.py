@@ -17,6 +17,8 @@ def main() -> int:
 
         return probe.main(arguments[1:])
     _answer_signals()
+    if arguments[:1] == ["run"] and hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it asks for other files, and none were read yet
     from dbambassador import cli
 
     return cli.main(arguments)

@@ -28,6 +28,7 @@ COMMANDS = (
     "status",
     "wait",
     "probe",
+    "reload",
     "shutdown",
     "schema",
     "inject",
@@ -143,6 +144,7 @@ FLAGS: Mapping[str, tuple[Flag, ...]] = {
     "status": _ADMIN,
     "wait": _LOCATING + _HEALTH,
     "probe": _HEALTH,
+    "reload": _ADMIN,
     "shutdown": _ADMIN,
 }
 """The common flags of each command; its own ones are in its module."""

@@ -47,6 +47,11 @@ class DriftWatch:
         self.since = 0.0
         """When the present drift was noticed, on trio's clock."""
 
+    def adopt(self, located: Located) -> None:
+        """Compares with what other files made of the facts of the start, from now on."""
+        self._located = located
+        self._compare()
+
     async def run(self) -> None:
         """Watches for ever."""
         while True:

@@ -90,6 +90,36 @@ class DriftEnded(Event):
     environment: str
 
 
+# Other files
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueReloaded(Event):
+    """The environment files were read anew, and what they say is done."""
+
+    trigger: str
+    changes: tuple[str, ...]
+    """In words, one for each database that does not stay as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadRefused(Event):
+    """They were read anew, and nothing of what they say is done."""
+
+    trigger: str
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadUntimely(Event):
+    """They were not read: nothing is served yet, or soon nothing will be."""
+
+    trigger: str
+    reason: str
+
+
+Reloaded = CatalogueReloaded | ReloadRefused | ReloadUntimely
+
 # Listening
 
 

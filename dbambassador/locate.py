@@ -126,6 +126,22 @@ async def survey(request: Request) -> Located:
     )
 
 
+def anew(request: Request, before: Located) -> Located:
+    """What the files, as they are now, make of the facts of the start: nothing is asked again.
+
+    Returns: with a profile only if it is of the same name as before.
+
+    Raises:
+        InvalidConfiguration, UsageError: as `locate`.
+    """
+    catalogue, facts = load(request.directory), before.facts
+    selection = select(catalogue, facts, requested=request.environment, override_match=request.override_match)
+    profile = None
+    if selection.profile and before.profile and selection.profile.name == before.profile.name:
+        profile = led(restricted(selection.profile, request.databases), facts, catalogue)
+    return replace(before, catalogue=catalogue, selection=selection, profile=profile)
+
+
 def api_would_be_asked(request: Request, catalogue: Catalogue, facts: Facts) -> tuple[str, ...]:
     """The facts for which `locate` would ask the API after `facts` were gathered; empty for none."""
     selection = select(catalogue, facts, requested=request.environment, override_match=request.override_match)

@@ -17,7 +17,7 @@ from dbambassador.demo.ports import free_port
 from dbambassador.drift import DriftWatch
 from dbambassador.errors import ExitCode
 from dbambassador.events import DriftEnded, DriftNoticed, EnvironmentChosen, Event, StageCrashed
-from dbambassador.locate import Request, locate
+from dbambassador.locate import Request, anew, locate
 from dbambassador.reflection import gather as gathering
 from tests.reflection.api_server import ApiServer, Stream, answered, api_server, pod_files
 from tests.reflection.places import POD, Place
@@ -29,6 +29,7 @@ environment: staging
 match: {matchFacts: {k8s.pod.label.tier: staging}}
 databases: {orders: {endpoint: "127.0.0.1:1"}}
 """
+ANYWHERE = "match: {matchExpressions: [{key: k8s.pod.label.tier, operator: Exists}]}"
 PRODUCTION = STAGING.replace("staging", "production")
 BY_NAMESPACE = """
 environment: staging
@@ -162,6 +163,23 @@ async def test_a_bug_of_the_watch_costs_nothing_else(
         monkeypatch.setattr(drift, "gather", broken)
         await trio.sleep(drift.VOLUME_INTERVAL * 2.5)
         assert [type(event) for event in published] == [StageCrashed, StageCrashed]
+
+
+async def test_other_files_are_what_a_start_would_follow(tmp_path: Path, autojump_clock: MockClock) -> None:
+    request, volume = pod(tmp_path, staging=STAGING, production=PRODUCTION)
+    located = await locate(request)
+    published: list[Event] = []
+    watch = DriftWatch(request, located, published.append)
+    volume.write(labels='tier="production"')
+    watch.adopt(located)
+    assert watch.drift is not None
+    assert watch.drift.would_choose == "production"
+    anywhere = STAGING.replace("match: {matchFacts: {k8s.pod.label.tier: staging}}", ANYWHERE)
+    (request.directory / "staging.yaml").write_text(anywhere)
+    (request.directory / "production.yaml").unlink()
+    watch.adopt(anew(request, located))
+    assert watch.drift is None
+    assert isinstance(published[-1], DriftEnded)
 
 
 # The labels of the namespace, through a real child process and a server with TLS.

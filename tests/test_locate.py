@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbambassador.errors import ExitCode, InvalidConfiguration, UsageError
-from dbambassador.locate import Located, Request, locate, refusal, request_from, retry_delay
+from dbambassador.locate import Located, Request, anew, locate, refusal, request_from, retry_delay
 from dbambassador.profiles.selection import Verdict
 from dbambassador.reflection import ask_api
 from dbambassador.settings.schema import HostEndpoint
@@ -308,3 +309,36 @@ def test_delays_grow_from_one_to_fifteen_seconds(attempt: int, drawn: float) -> 
 
 def test_the_first_delay_is_short_and_the_fifth_is_long() -> None:
     assert [retry_delay(attempt, lambda: 1) for attempt in range(5)] == [2, 4, 8, 15, 15]
+
+
+async def test_other_files_meet_the_facts_of_the_start(tmp_path: Path) -> None:
+    directory = environments(tmp_path, development=DEVELOPMENT)
+    request = Request(directory=directory, root=COMPOSE.build(tmp_path / "root"), environ=COMPOSE.environ)
+    before = await locate(request)
+    (directory / "development.yaml").write_text(DEVELOPMENT.replace("postgres:5432", "postgres:6432"))
+    elsewhere = replace(request, environ={}, root=tmp_path / "nowhere")
+
+    now = anew(elsewhere, before)
+
+    assert now.profile is not None
+    assert now.profile.databases[0].endpoints == (HostEndpoint("postgres", 6432),)
+    assert now.facts is before.facts
+    with pytest.raises(UsageError, match="stok: environment development has no such database"):
+        anew(replace(request, databases=("stok",)), before)
+
+
+async def test_other_files_that_lead_elsewhere_are_a_value(tmp_path: Path) -> None:
+    directory = environments(tmp_path, development=DEVELOPMENT)
+    request = Request(directory=directory, root=COMPOSE.build(tmp_path / "root"), environ=COMPOSE.environ)
+    before = await locate(request)
+    needy = DEVELOPMENT.replace("postgres:5432", "postgres.${cloud.region}:5432")
+    (directory / "development.yaml").rename(directory / "other.yaml").write_text(needy)
+
+    now = anew(request, before)
+
+    assert now.profile is None
+    assert now.selection.profile is not None
+    assert now.selection.profile.name == "other"
+    (directory / "other.yaml").rename(directory / "development.yaml")
+    with pytest.raises(InvalidConfiguration, match=r"cloud\.region"):
+        anew(request, before)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import trio
 
@@ -17,7 +18,7 @@ from dbambassador.forwarding.descriptors import Descriptors
 from dbambassador.forwarding.hold import Hold
 from dbambassador.forwarding.ledger import Ledger
 from dbambassador.forwarding.limit import Limit
-from dbambassador.forwarding.listeners import Acceptor, close_listeners, open_listeners
+from dbambassador.forwarding.listeners import Acceptor, Entrance, close_listeners
 from dbambassador.forwarding.preambles import Preambles
 from dbambassador.forwarding.relay.engine import Engine
 from dbambassador.forwarding.service import Service
@@ -30,9 +31,7 @@ from dbambassador.health.probes import Prober
 from dbambassador.settings.schema import Database, Protocol
 from dbambassador.transport.password_key import PasswordKey
 from dbambassador.transport.tls_files import Encryption, encryption_of
-
-if TYPE_CHECKING:
-    from dbambassador.forwarding.fast_path import FastPath
+from dbambassador.values import Choice
 
 RESTART_PAUSE = 1.0
 """Seconds after which a stage that crashed is started anew; it decides from the present values again."""
@@ -51,28 +50,53 @@ class Shared:
         self.password_key = PasswordKey()
 
 
-class ServedDatabase:
-    """One database: its stages, its listeners, its sessions."""
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """A database's settings, with what they need and what might not have been had."""
 
-    def __init__(self, database: Database, shared: Shared) -> None:
+    database: Database
+    encryption: Encryption | None
+    wire: Wire
+
+    @classmethod
+    def of(cls, database: Database, shared: Shared, before: Equipment | None = None) -> Equipment:
         """
+        Args:
+          before: of the same database, whose certificates stay if their settings do.
+
         Raises:
           UnusableFiles: its certificates, its key.
         """
-        self.encryption = encryption = encryption_of(database, shared.publish)
-        self.database = database
+        if before is not None and before.database.tls == database.tls:
+            encryption = before.encryption
+        else:
+            encryption = encryption_of(database, shared.publish)
+        return cls(database, encryption, _wire(database, encryption, shared.password_key))
+
+
+class ServedDatabase:
+    """One database: its stages, its listeners, its sessions."""
+
+    def __init__(self, equipment: Equipment, shared: Shared) -> None:
+        self.equipment = equipment
+        database = equipment.database
         self.refresher = Refresher(database, shared.resolver, shared.publish)
         self.ledger = Ledger()
-        prober = Prober(database, encryption)
+        prober = Prober(database, equipment.encryption)
         self.judge = Judge(database, self.refresher, prober, self.ledger.sessions, shared.publish)
         self.vigil = Vigil(self.ledger, self.judge, database.client_idle_timeout)
         self.hold = Hold(database.name, self.judge.choices, shared.publish)
-        self.listeners: list[trio.SocketListener] = []
+        self.entrances: dict[str, Entrance] = {}
+        """By the address that they listen on."""
         self._publish = shared.publish
-        self._fast_path: FastPath | None = None
+        self._acceptor: Acceptor | None = None
+        self._turn = trio.Lock()
+        """Of whoever changes what sessions begin by."""
+        self._stages = trio.CancelScope()
+        self._ended = trio.Event()
         self._service = Service(
             database,
-            _wire(database, encryption, shared.password_key),
+            equipment.wire,
             self.judge,
             self.ledger,
             self.hold,
@@ -84,51 +108,110 @@ class ServedDatabase:
             shared.publish,
         )
 
-    async def listen(self) -> None:
-        """Opens the listeners.
+    @property
+    def database(self) -> Database:
+        return self.equipment.database
 
-        Raises:
-          CannotListen: one of them cannot be had; then none is open.
-        """
-        self.listeners = await open_listeners(self.database, self._publish)
+    @property
+    def encryption(self) -> Encryption | None:
+        return self.equipment.encryption
 
-    def start(self, nursery: trio.Nursery) -> None:
-        """Starts discovery, judgement and eviction."""
-        for name, stage in (
-            ("discover", self.refresher.run),
-            ("judge", self.judge.run),
-            ("evict", self._evict),
-            ("watch", self.vigil.run),
-        ):
-            nursery.start_soon(self._supervise, name, stage, name=f"{self.database.name}: {name}")
+    async def run(self) -> None:
+        """Discovers, judges, evicts and watches for ever."""
+        try:
+            with self._stages:
+                async with trio.open_nursery() as nursery:
+                    for name, stage in (
+                        ("discover", self.refresher.run),
+                        ("judge", self.judge.run),
+                        ("evict", self._evict),
+                        ("watch", self.vigil.run),
+                    ):
+                        task = f"{self.database.name}: {name}"
+                        nursery.start_soon(self._supervise, name, stage, name=task)
+        finally:
+            self._ended.set()
 
     def accept(self, accepting: trio.Nursery, sessions: trio.Nursery) -> None:
         """Starts accepting; what is accepted runs in `sessions`."""
-        acceptor = Acceptor(self._service, sessions)
-        acceptor.fast_path = self._fast_path = engines.fast_path(self._service, acceptor.serve)
-        for listener in self.listeners:
-            if self._fast_path is not None:
-                self._fast_path.add(listener)
-            run = partial(acceptor.run, listener)
-            accepting.start_soon(self._supervise, "accept", run, name=f"{self.database.name}: accept")
+        self._acceptor = acceptor = Acceptor(self._service, sessions)
+        acceptor.fast_path = engines.fast_path(self._service, acceptor.serve)
+        self._accepting = accepting
+        for entrance in self.entrances.values():
+            self._begin(entrance, acceptor)
+
+    def enter(self, where: str, listener: trio.SocketListener) -> None:
+        """Takes one more listener over."""
+        self.entrances[where] = entrance = Entrance(listener)
+        if self._acceptor is not None:
+            self._begin(entrance, self._acceptor)
+
+    async def leave(self, where: str) -> trio.SocketListener:
+        """Gives a listener away, while it is our turn; see `turn`."""
+        listener = await self.entrances.pop(where).leave()
+        if self._acceptor is not None and self._acceptor.fast_path is not None:
+            self._acceptor.fast_path.remove(listener)
+        return listener
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Within it, no session begins but by trio, and no choice is followed that was not before."""
+        async with self._turn:
+            await self._withdraw()
+            yield
+
+    def adopt(self, equipment: Equipment) -> None:
+        """Goes by these settings from now on, while it is our turn. Sessions go on where they are, until the
+        choice that follows says otherwise."""
+        before, database = self.database, equipment.database
+        self.equipment = equipment
+        balancing = self._service.balancer
+        if before.balance is not database.balance:
+            balancing = balancer(database.balance, self.ledger.sessions)
+        self.refresher.adopt(database)
+        retired = self.judge.adopt(database, Prober(database, equipment.encryption))
+        self._service.adopt(database, equipment.wire, balancing, retired=retired)
+        if before.client_idle_timeout != database.client_idle_timeout:
+            self.vigil.adopt(database.client_idle_timeout)
+
+    async def end(self, why: str) -> None:
+        """Ends its sessions, for good, and turns away who waits. It has no listener any more."""
+        self._stages.cancel()
+        await self._ended.wait()
+        await self.close()
+        self.judge.retire(why)
+        await self._follow(self.judge.choices.value)
 
     async def close(self) -> None:
         """Closes the listeners; sessions are not touched, and those that are being begun go on."""
-        if self._fast_path is not None:
-            await self._fast_path.close()
-        close_listeners(self.listeners)
-        self.listeners = []
+        if self._acceptor is not None and self._acceptor.fast_path is not None:
+            await self._acceptor.fast_path.close()
+        close_listeners(entrance.listener for entrance in self.entrances.values())
+        self.entrances = {}
+
+    def _begin(self, entrance: Entrance, acceptor: Acceptor) -> None:
+        if acceptor.fast_path is not None:
+            acceptor.fast_path.add(entrance.listener)
+        accept = partial(self._supervise, "accept", partial(acceptor.run, entrance.listener))
+        self._accepting.start_soon(entrance.run, accept, name=f"{self.database.name}: accept")
 
     async def _evict(self) -> None:
         """Ends the sessions that a new choice gives no tenure, and then admits its epoch."""
         async for choice in self.judge.choices.values():
-            if self._fast_path is not None:
-                await self._fast_path.withdraw()
-            for address, ended in (await self.ledger.evict(choice)).items():
-                why = self.judge.why_closed(address)
-                self._publish(SessionsEvicted(self.database.name, address, ended, why))
-            if self._fast_path is not None:
-                self._fast_path.offer(choice)
+            async with self._turn:
+                await self._follow(choice)
+
+    async def _follow(self, choice: Choice) -> None:
+        await self._withdraw()
+        for address, ended in (await self.ledger.evict(choice)).items():
+            why = self.judge.why_closed(address)
+            self._publish(SessionsEvicted(self.database.name, address, ended, why))
+        if self._acceptor is not None and self._acceptor.fast_path is not None:
+            self._acceptor.fast_path.offer(choice)
+
+    async def _withdraw(self) -> None:
+        if self._acceptor is not None and self._acceptor.fast_path is not None:
+            await self._acceptor.fast_path.withdraw()
 
     async def _supervise(self, name: str, stage: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -13,7 +13,10 @@ from pathlib import Path
 import trio
 
 from dbambassador.ambassador import snapshot
-from dbambassador.ambassador.database import ServedDatabase, Shared
+from dbambassador.ambassador.database import Shared
+from dbambassador.ambassador.reload import Reloader
+from dbambassador.ambassador.serving import Serving
+from dbambassador.ambassador.snapshot import Json
 from dbambassador.discovery.resolver import Resolver
 from dbambassador.drift import DriftWatch
 from dbambassador.errors import ExitCode
@@ -23,6 +26,8 @@ from dbambassador.events import (
     FactsGathered,
     Publish,
     Ready,
+    Reloaded,
+    ReloadUntimely,
     SelectionAwaited,
     Stopped,
 )
@@ -32,6 +37,8 @@ from dbambassador.forwarding.relay.engine import Engine
 from dbambassador.locate import Located, Request, locate, refusal, retry_delay
 from dbambassador.settings.schema import Profile
 
+HANG_UP = getattr(signal, "SIGHUP", None)
+"""Reads the environment files anew, as of other daemons; not every system has it."""
 TERMINATION_LOG = Path("dev/termination-log")
 """Under the root; where Kubernetes looks for a container's last words: terminationMessagePath's default."""
 LONGEST_TERMINATION_LOG = 4096
@@ -70,11 +77,14 @@ class Ambassador:
         self._publish = publish
         self._phase = Phase.LOCATING
         self._started = trio.current_time()
-        self._databases: list[ServedDatabase] = []
-        self._environment: snapshot.Json | None = None
+        self._serving: Serving | None = None
+        self._reloader: Reloader | None = None
+        self._located: Located | None = None
+        self._environment: Json | None = None
         self._awaiting: dict[str, object] | None = None
         self._drift: DriftWatch | None = None
         self._limit: Limit | None = None
+        self._hurry = trio.Event()
         self._engine: Engine | None = None
         self._quit = trio.Event()
         self._end_cause = ""
@@ -84,15 +94,30 @@ class Ambassador:
         """Starts the shutdown, as `dbambassador shutdown` asks for."""
         self._end(ExitCode.DONE, "quit")
 
+    async def reload(self, trigger: str) -> Reloaded:
+        """Reads the environment files anew and serves by them, if it is the time for that."""
+        if self._reloader is not None and self._phase is Phase.RUNNING:
+            return await self._reloader.reload(trigger)
+        await trio.lowlevel.checkpoint()
+        return ReloadUntimely(trigger, self._why_untimely())
+
     def snapshot(self) -> dict[str, object]:
         """The state of everything."""
         now = trio.current_time()
         ready = self._phase in (Phase.RUNNING, Phase.DRAINING)
-        databases = [snapshot.database(served, now) for served in self._databases]
+        served = self._serving.databases if self._serving is not None else ()
+        databases = [snapshot.database(each, now) for each in served]
         whole = snapshot.process(self._phase.value, now - self._started, ready, databases)
-        located = {"environment": self._environment, "awaiting": self._awaiting}
+        located = {"environment": self._shown_environment(), "awaiting": self._awaiting}
         seen = {"drift": snapshot.drift(self._drift, now), "relay": snapshot.relay(self._engine)}
-        return {**whole, **located, **seen, "clients": snapshot.clients(self._limit)}
+        reload = self._reloader.snapshot(now) if self._reloader is not None else None
+        return {**whole, **located, **seen, "clients": snapshot.clients(self._limit), "reload": reload}
+
+    def _shown_environment(self) -> Json | None:
+        located = self._reloader.located if self._reloader is not None else self._located
+        if located is not None and located.profile is not None and located is not self._located:
+            self._located, self._environment = located, snapshot.environment(located, located.profile)
+        return self._environment
 
     def relay_silence(self) -> float:
         """Seconds for which the relay engine has owed a sign of life."""
@@ -106,17 +131,32 @@ class Ambassador:
         """
         async with trio.open_nursery() as watch:
             watch.start_soon(self._obey, signals, watch.cancel_scope, name="signals")
-            profile = await self._locate_unless_quit()
-            if profile is not None:
-                await self._serve(profile)
+            located = await self._locate_unless_quit()
+            if located is not None:
+                await self._serve(located)
             watch.cancel_scope.cancel()
         return self._exit_code
 
     async def _obey(self, signals: AsyncIterator[int], everything: trio.CancelScope) -> None:
         async for number in signals:
+            if number == HANG_UP:
+                self._reload_soon("SIGHUP")
+                continue
             if self._quit.is_set():
                 everything.cancel()  # a person who does not want to wait
             self._end(self._code_of(number), signal.Signals(number).name)
+
+    def _reload_soon(self, trigger: str) -> None:
+        if self._reloader is not None and self._phase is Phase.RUNNING:
+            self._reloader.ask(trigger)
+            return
+        self._hurry.set()
+        self._publish(ReloadUntimely(trigger, self._why_untimely()))
+
+    def _why_untimely(self) -> str:
+        if self._phase is Phase.DRAINING or self._quit.is_set():
+            return "shutting down"
+        return "nothing is served yet, and the files are read at each attempt to find out where this runs"
 
     def _code_of(self, number: int) -> ExitCode:
         if number == signal.SIGINT:
@@ -131,22 +171,19 @@ class Ambassador:
             if self._phase is not Phase.RUNNING:
                 self._publish(DrainStarted(cause, 0))
 
-    def _sessions(self) -> int:
-        return sum(len(served.ledger) for served in self._databases)
-
-    async def _locate_unless_quit(self) -> Profile | None:
-        profile: Profile | None = None
+    async def _locate_unless_quit(self) -> Located | None:
+        located: Located | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._cancel_on_quit, nursery.cancel_scope)
-            profile = await self._locate()
+            located = await self._locate()
             nursery.cancel_scope.cancel()
-        return profile
+        return located
 
     async def _cancel_on_quit(self, scope: trio.CancelScope) -> None:
         await self._quit.wait()
         scope.cancel()
 
-    async def _locate(self) -> Profile:
+    async def _locate(self) -> Located:
         """Finds out where we are; stays and asks again while something does not answer."""
         attempt = 0
         while True:
@@ -154,7 +191,7 @@ class Ambassador:
             self._publish(FactsGathered(located.facts, located.seconds, located.asked_api))
             if located.profile is not None:
                 self._note_environment(located, located.profile)
-                return located.profile
+                return located
             if not located.retryable:
                 error = refusal(located)
                 _leave_last_words(self._terms.request.root / TERMINATION_LOG, error.message)
@@ -168,84 +205,76 @@ class Ambassador:
                 "retry_in_seconds": delay,
             }
             self._publish(SelectionAwaited(located.selection.undecided, located.selection.why, delay))
-            await trio.sleep(delay)
+            self._hurry = trio.Event()
+            with trio.move_on_after(delay):
+                await self._hurry.wait()
 
     def _note_environment(self, located: Located, profile: Profile) -> None:
         self._awaiting = None
-        self._drift = DriftWatch(self._terms.request, located, self._publish)
         directory, why = located.catalogue.directory, located.selection.why
-        self._environment = snapshot.environment(located, profile)
+        self._located, self._environment = located, snapshot.environment(located, profile)
         self._publish(EnvironmentChosen(profile.name, profile.kind.value, directory, why))
 
-    async def _serve(self, profile: Profile) -> None:
+    async def _serve(self, located: Located) -> None:
         async with engines.running() as engine:
             self._engine = engine
             try:
-                await self._serve_through(engine, profile)
+                await self._serve_through(engine, located)
             finally:
                 self._engine = None
 
-    async def _serve_through(self, engine: Engine, profile: Profile) -> None:
-        publish = self._publish
-        resolver = Resolver(self._terms.request.root, self._terms.nameservers, publish)
+    async def _serve_through(self, engine: Engine, located: Located) -> None:
+        publish, request = self._publish, self._terms.request
+        assert located.profile is not None
+        resolver = Resolver(request.root, self._terms.nameservers, publish)
         self._limit = Limit(self._terms.max_connections or capacity())
         shared = Shared(resolver, engine, self._limit, publish)
-        self._databases = [ServedDatabase(database, shared) for database in profile.databases]
+        self._serving = serving = Serving(shared)
+        self._drift = DriftWatch(request, located, publish)
+        self._reloader = Reloader(request, located, serving, self._drift)
         try:
-            for served in self._databases:
-                await served.listen()
+            await serving.open(located.profile.databases)
             async with trio.open_nursery() as sessions:
                 sessions.start_soon(shared.preambles.run, name="preambles")
-                cut = await self._until_drained(engine, sessions)
+                cut = await self._until_drained(engine, serving, sessions)
                 sessions.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
-                for served in self._databases:
-                    await served.close()
-                    served.ledger.cut_all()
-                    await served.ledger.idle()
+                await serving.end()
         publish(Stopped(cut))
 
-    async def _until_drained(self, engine: Engine, sessions: trio.Nursery) -> int:
+    async def _until_drained(self, engine: Engine, serving: Serving, sessions: trio.Nursery) -> int:
         """Serves until it is time to go. Returns: how many sessions are left."""
         try:
             async with trio.open_nursery() as stages:
-                for served in self._databases:
-                    served.start(stages)
+                serving.start(stages)
                 if self._drift is not None:
                     stages.start_soon(self._drift.run, name="drift")
-                await self._accept_until_quit(engine, sessions)
-                cut = await self._drain()
+                await self._accept_until_quit(engine, serving, sessions)
+                await serving.turn_away()
+                with trio.move_on_after(self._terms.max_sigterm_delay):
+                    await serving.idle()
+                cut = serving.sessions
                 stages.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
-                for served in self._databases:
-                    await served.close()  # while there is a nursery for sessions that are being begun
+                await serving.close()  # while there is a nursery for sessions that are being begun
         return cut
 
-    async def _accept_until_quit(self, engine: Engine, sessions: trio.Nursery) -> None:
+    async def _accept_until_quit(self, engine: Engine, serving: Serving, sessions: trio.Nursery) -> None:
         async with trio.open_nursery() as accepting:
-            for served in self._databases:
-                served.accept(accepting, sessions)
+            serving.accept(accepting, sessions)
+            if self._reloader is not None:
+                accepting.start_soon(self._reloader.run, self._publish, name="reload")
             self._phase = Phase.RUNNING
             self._publish(Ready(_seconds_since_exec()))
             gc.freeze()  # what is here by now stays: no later collection has to stop the relay to look at it
             await self._quit.wait()
             await engine.settle()
             self._phase = Phase.DRAINING
-            self._publish(DrainStarted(self._end_cause, self._sessions()))
+            self._publish(DrainStarted(self._end_cause, serving.sessions))
             await trio.sleep(self._terms.min_sigterm_delay)
             accepting.cancel_scope.cancel()
-
-    async def _drain(self) -> int:
-        """Turns away who still waits, and lets sessions end. Returns: how many had to be cut."""
-        for served in self._databases:
-            await served.close()
-            await served.hold.close()
-        with trio.move_on_after(self._terms.max_sigterm_delay):
-            for served in self._databases:
-                await served.ledger.idle()
-        return self._sessions()
 
 
 def _leave_last_words(path: Path, text: str) -> None:

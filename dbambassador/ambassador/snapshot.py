@@ -70,6 +70,7 @@ def process(phase: str, uptime: float, ready: bool, databases: list[Json]) -> Js
         "awaiting": None,
         "drift": None,
         "clients": clients(None),
+        "reload": None,
         "databases": databases,
     }
 

@@ -9,7 +9,7 @@ import signal
 import trio
 
 from dbambassador import __version__
-from dbambassador.ambassador.lifecycle import Ambassador, Terms
+from dbambassador.ambassador.lifecycle import HANG_UP, Ambassador, Terms
 from dbambassador.discovery.nameserver import parse_nameserver
 from dbambassador.errors import AmbassadorError, ExitCode
 from dbambassador.events import Events, Started
@@ -62,12 +62,19 @@ async def _run(terms: Terms, http: HttpSettings, events: Events) -> ExitCode:
     events.subscribe(recent)
     events.subscribe(latencies)
     events.publish(Started(__version__, str(terms.request.directory)))
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    heeded = [signal.SIGTERM, signal.SIGINT] + ([HANG_UP] if HANG_UP is not None else [])
+    with trio.open_signal_receiver(*heeded) as signals:
         try:
             async with trio.open_nursery() as nursery:
                 ambassador = Ambassador(terms, events.publish)
                 sources = Sources(
-                    ambassador.snapshot, metrics, recent, ambassador.quit, ambassador.relay_silence, latencies
+                    ambassador.snapshot,
+                    metrics,
+                    recent,
+                    ambassador.quit,
+                    ambassador.reload,
+                    ambassador.relay_silence,
+                    latencies,
                 )
                 await nursery.start(serve_http, http, sources, events.publish)
                 code = await ambassador.run(signals)

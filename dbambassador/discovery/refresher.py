@@ -37,6 +37,7 @@ class Refresher:
         self._publish = publish
         self._urgency: Latest[Urgency] = Latest(Urgency())
         self._published_at = -math.inf
+        self._round = trio.CancelScope()
 
     def seek(self, urgent: bool) -> None:
         """Says whether a usable address is missing; to be called with the present state, however often.
@@ -50,18 +51,28 @@ class Refresher:
         if urgency != before:
             self._urgency.publish(urgency)
 
+    def adopt(self, database: Database) -> None:
+        """Looks for the endpoints of these settings from now on; at once, if they are others."""
+        before, self._database = self._database, database
+        if database.endpoints != before.endpoints:
+            self._round.cancel()
+
     async def run(self) -> None:
         """Resolves for ever. Never raises for DNS or the network; ends only by cancellation."""
         async with trio.open_nursery() as nursery:
             parts = Parts(nursery)
             while True:
-                await self._refresh(parts)
+                with trio.CancelScope() as self._round:
+                    await self._refresh(parts)
 
     async def _refresh(self, parts: Parts) -> None:
         """Resolves and publishes once, then waits until the next time."""
         seeking, urgency, began = self._urgency.version, self._urgency.value, trio.current_time()
         after = max(self._published_at, began - period(urgency, began)) if urgency.present else None
-        targets = await self._resolver.resolve(self._database.endpoints, after=after, gather=parts.gather)
+        endpoints = self._database.endpoints
+        targets = await self._resolver.resolve(endpoints, after=after, gather=parts.gather)
+        if self._database.endpoints != endpoints:
+            return
         self._take(targets)
         # A resolver that could not move its expiry must not be asked in a tight loop.
         rest = max(targets.expires_at - trio.current_time(), FAST_PERIOD)

@@ -103,7 +103,6 @@ class Arrivals:
         self._loop = loop
         self._service = service
         self._limit = service.limit
-        self._opaque = service.wire.opaque
         self._keeper = keeper
         self._choice: Choice | None = None
         """What sessions follow while clients are accepted."""
@@ -167,7 +166,7 @@ class Arrivals:
         try:
             if full:
                 self._give_up(arrival)
-            elif self._opaque:
+            elif self._service.wire.opaque:
                 self._dial(arrival)
             else:
                 self._greet(arrival, begin(self._service.wire.hello()))
@@ -209,10 +208,11 @@ class Arrivals:
             self._give_up_failed(arrival, server, end)
             return True
         arrival.dial_seconds = arrival.age
-        if self._opaque:
+        wire = self._service.way_to(arrival.target.address).wire
+        if wire.opaque:
             self._pass_on(arrival, server)
             return True
-        if self._service.wire.resets_unopened:
+        if wire.resets_unopened:
             dial.reset_on_close(server, True)
         assert arrival.choice is not None
         request = request_of(
@@ -223,7 +223,7 @@ class Arrivals:
             arrival.relayed.witness,
             unix=dial.family_of(arrival.client) == dial.UNIX,
         )
-        self._begin(arrival, server, begin(self._service.wire.open(arrival.hello, request)))
+        self._begin(arrival, server, begin(wire.open(arrival.hello, request)))
         return True
 
     def _pass_on(self, arrival: Arrival, server: socket.socket) -> None:

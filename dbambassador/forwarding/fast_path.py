@@ -56,7 +56,7 @@ class FastPath:
         self._limit = service.limit
         self._go_on = go_on
         self._arrivals = Arrivals(engine.loop, service, self)
-        self._listeners: list[socket.socket] = []
+        self._listeners: dict[trio.SocketListener, socket.socket] = {}
         self._closed = False
         self._offered: Choice | None = None
         self._interrupted: Choice | None = None
@@ -67,11 +67,15 @@ class FastPath:
         engine.loop.at_crash.append(self._crashed)
 
     def add(self, listener: trio.SocketListener) -> None:
-        """Accepts on this listener as well, while there is an offer. Before the first one."""
+        """Accepts on this listener as well, while there is an offer; there is none now."""
         lent = listener.socket
         accepting = socket.fromfd(lent.fileno(), lent.family, lent.type, lent.proto)
         accepting.setblocking(False)
-        self._listeners.append(accepting)
+        self._listeners[listener] = accepting
+
+    def remove(self, listener: trio.SocketListener) -> None:
+        """Does not accept there any more; there is no offer now."""
+        self._listeners.pop(listener).close()
 
     def offer(self, choice: Choice) -> None:
         """Has clients served by this choice, if its sessions can be ordinary ones. Its epoch is admitted."""
@@ -81,7 +85,7 @@ class FastPath:
         if able and self._ordinary(choice):
             self._offered = choice
             self._withdrawn = trio.Event()
-            self._loop.post(partial(self._arrivals.accept, choice, tuple(self._listeners)))
+            self._loop.post(partial(self._arrivals.accept, choice, tuple(self._listeners.values())))
             for scope in self._accepting:
                 scope.cancel()
 
@@ -98,9 +102,9 @@ class FastPath:
         """Withdraws, for good."""
         self._closed = True  # first: a choice may be changing at this moment
         await self.withdraw()
-        for listener in self._listeners:
-            listener.close()
-        self._listeners = []
+        for accepting in self._listeners.values():
+            accepting.close()
+        self._listeners = {}
 
     async def without_offer(self) -> None:
         """Waits while there is an offer: its clients are accepted here."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -37,17 +38,17 @@ ACCEPT_PAUSE = 0.1
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
-async def open_listeners(database: Database, publish: Publish) -> list[trio.SocketListener]:
-    """All of a database's listeners, or none.
+async def open_listeners(database: Database, publish: Publish) -> dict[str, trio.SocketListener]:
+    """All of a database's listeners, by their addresses; or none.
 
     Raises:
       CannotListen: one of them cannot be had; those opened before are closed again.
     """
-    opened: list[trio.SocketListener] = []
+    opened: dict[str, trio.SocketListener] = {}
     try:
         for listen in database.listen:
             try:
-                opened.append(await _open(listen, database))
+                opened[str(listen)] = await _open(listen, database)
             except NoSuchAddress as reason:
                 if not getattr(listen, "optional", False):
                     raise _missing(listen, reason) from None
@@ -55,12 +56,12 @@ async def open_listeners(database: Database, publish: Publish) -> list[trio.Sock
             else:
                 publish(ListenerOpened(database.name, str(listen)))
     except BaseException:
-        close_listeners(opened)
+        close_listeners(opened.values())
         raise
     return opened
 
 
-def close_listeners(listeners: list[trio.SocketListener]) -> None:
+def close_listeners(listeners: Iterable[trio.SocketListener]) -> None:
     """Closes them, and removes the unix sockets among them."""
     for listener in listeners:
         close = close_unix if listener.socket.family == socket.AF_UNIX else close_tcp
@@ -75,6 +76,29 @@ async def _open(listen: Listen, database: Database) -> trio.SocketListener:
 
 def _missing(listen: Listen, reason: NoSuchAddress) -> CannotListen:
     return CannotListen(f"cannot listen on {listen}: {reason}", hint="this host does not have the address")
+
+
+class Entrance:
+    """One listener, and the task that accepts on it."""
+
+    def __init__(self, listener: trio.SocketListener) -> None:
+        self.listener = listener
+        self._scope = trio.CancelScope()
+        self._left = trio.Event()
+
+    async def run(self, accept: Callable[[], Awaitable[None]]) -> None:
+        """Accepts until it is left."""
+        try:
+            with self._scope:
+                await accept()
+        finally:
+            self._left.set()
+
+    async def leave(self) -> trio.SocketListener:
+        """Accepts no more. The listener is the caller's, with those who wait to be accepted."""
+        self._scope.cancel()
+        await self._left.wait()
+        return self.listener
 
 
 class Acceptor:

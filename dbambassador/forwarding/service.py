@@ -14,10 +14,19 @@ from dbambassador.forwarding.preambles import Preambles
 from dbambassador.forwarding.relay.engine import Engine
 from dbambassador.forwarding.wires.wire import Wire
 from dbambassador.health.judge import Judge
-from dbambassador.settings.schema import Database
+from dbambassador.settings.schema import Database, Tls
+from dbambassador.values import Address
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """How a session is opened with its server."""
+
+    wire: Wire
+    tls: Tls | None
+
+
+@dataclass(slots=True)
 class Service:
     """One database, from the point of view of its sessions."""
 
@@ -32,3 +41,24 @@ class Service:
     preambles: Preambles
     descriptors: Descriptors
     publish: Publish
+    former: Way | None = None
+    """Where only former endpoints lead."""
+
+    def adopt(self, database: Database, wire: Wire, balancer: Balancer, *, retired: bool) -> None:
+        """Sessions begin by these settings from now on, those of clients that wait included.
+
+        It is the same protocol, so that a client's hello means the same to both wires. No engine may be
+        beginning sessions meanwhile: see `FastPath.withdraw`.
+
+        Args:
+          retired: those of before hold where only former endpoints lead.
+        """
+        if retired:
+            self.former = Way(self.wire, self.database.tls)
+        self.database, self.wire, self.balancer = database, wire, balancer
+
+    def way_to(self, address: Address) -> Way:
+        """How a session is opened with the server at this address. In any thread."""
+        if self.former is not None and address in self.judge.retired:
+            return self.former
+        return Way(self.wire, self.database.tls)

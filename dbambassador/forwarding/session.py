@@ -13,7 +13,7 @@ import trio
 from trio.socket import SocketType
 
 from dbambassador.events import CancelForwarded, ClientLeft, ClientRefused, Departure, DialEnded, Refusal
-from dbambassador.forwarding.cancels import forward
+from dbambassador.forwarding.cancels import Recipient, forward
 from dbambassador.forwarding.conversing import FAREWELL_TIMEOUT, Held, farewell, finish
 from dbambassador.forwarding.ledger import LEFT, Lease, Stage
 from dbambassador.forwarding.preambles import Hearing
@@ -247,7 +247,7 @@ class Session:
     async def _open(
         self, hello: Hello, attempt: Attempt, lease: Lease, server: SocketType
     ) -> Opened | Again | Cancel | Left | Denied:
-        wire = self._service.wire
+        wire = self._service.way_to(lease.address).wire
         if wire.resets_unopened:
             reset_on_close(server, True)
         opening = attempt.opening
@@ -309,7 +309,11 @@ class Session:
         address = service.ledger.address_of(cancel.key)
         addresses = (address,) if address else tuple(service.judge.choices.value.tenures)
         service.publish(CancelForwarded(self._name, bool(addresses)))
-        await forward(cancel, {address: service.judge.name(address) for address in addresses})
+        servers = [
+            Recipient(each, service.judge.name(each), service.way_to(each).wire.encryption)
+            for each in addresses
+        ]
+        await forward(cancel, servers)
 
     async def _refuse(self, hello: Hello, refusal: Refusal, why: str) -> None:
         self._service.publish(ClientRefused(self._name, refusal, why))
@@ -350,7 +354,7 @@ def request_of(
       address: the one of the target's that it was dialled at.
       unix: the client came over a unix socket.
     """
-    tls = service.database.tls
+    tls = service.way_to(address).tls
     private = ipaddress.ip_address(address.host).is_loopback or (tls is not None and tls.encrypts)
     at_last = wanted = service.database.target_session_attrs
     undecided = wanted is TargetSessionAttrs.PREFER_STANDBY and len(choice.pool) > 1

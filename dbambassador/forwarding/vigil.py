@@ -84,6 +84,11 @@ class Vigil:
         """When an address last acknowledged data of any session."""
         self._told: dict[Address, float] = {}
 
+    def adopt(self, idle_timeout: float) -> None:
+        """Another timeout holds from now on, and the time of every session begins anew."""
+        self._idleness = Idleness(idle_timeout)
+        self._idleness.moved(self._ledger, trio.current_time())
+
     async def run(self) -> None:
         """Watches for ever."""
         while True:

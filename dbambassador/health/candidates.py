@@ -29,6 +29,9 @@ class Situation:
     records: Mapping[Address, Record]
     now: float
     """On trio's clock, as all times here."""
+    retired: frozenset[Address] = frozenset()
+    """Where former endpoints led: of a pool, these end their sessions once what the endpoints lead to now has
+    taken their place. Where one address serves at a time, it is so anyway."""
 
 
 def candidates(situation: Situation) -> list[Target]:

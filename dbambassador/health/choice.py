@@ -93,10 +93,15 @@ def _note_omission(standing: Standing, targets: Targets) -> Standing:
 
 
 def _dismissed(standing: Standing, situation: Situation, usable: list[Target]) -> bool:
-    """Two answers omit the active host, and another may serve, or the name leads nowhere."""
+    """Two answers omit the active host, and another may serve, or the name leads nowhere: the name of its own
+    endpoint, for what others are called says nothing of it."""
     if standing.omitted_at is None or situation.targets.asked_at <= standing.omitted_at:
         return False
-    return bool(usable) or not situation.targets.targets
+    return bool(usable) or not (situation.targets.targets or _is_retired(standing.active, situation))
+
+
+def _is_retired(host: Target | None, situation: Situation) -> bool:
+    return host is not None and not situation.retired.isdisjoint(host.addresses)
 
 
 def _same_host(one: Target, other: Target) -> bool:
@@ -115,12 +120,16 @@ def _choose_pool(before: Standing, situation: Situation) -> Standing:
     usable = candidates(situation)
     if usable and better_to_come(usable[0], situation, in_order=False):
         return _without(before, situation)
-    if not usable and situation.targets.targets:
+    leaving = situation.retired.difference(situation.targets.addresses) if usable else frozenset[Address]()
+    if not usable:
         # The answer names only what is of no use yet: who served until now goes on meanwhile.
-        usable = [part for host in before.choice.pool if (part := usable_part(host, situation)) is not None]
+        pool = [
+            host for host in before.choice.pool if situation.targets.targets or _is_retired(host, situation)
+        ]
+        usable = [part for host in pool if (part := usable_part(host, situation)) is not None]
     if not usable:
         return _without(before, situation)
-    kept = _kept(before.choice.tenures, situation)
+    kept = {a: at for a, at in _kept(before.choice.tenures, situation).items() if a not in leaving}
     choice = _serving(before.choice, kept, _best_rank(usable, situation), situation)
     return Standing(choice, before.lost_at if choice.on_trial else None)
 
@@ -164,6 +173,8 @@ def _tenures(
 
 
 def _why(pool: tuple[Target, ...], situation: Situation) -> str:
+    if situation.retired.difference(situation.targets.addresses).issuperset(each.address for each in pool):
+        return f"the former endpoint serves, until the new one does: {why_none(situation)}"
     if situation.database.balance is None:
         return f"{pool[0].address} is {situation.records[pool[0].address].state.value}"
     known = len(situation.targets.targets)

@@ -18,7 +18,7 @@ from dbambassador.events import (
     Publish,
     RoleChanged,
 )
-from dbambassador.health import schedule
+from dbambassador.health import adoption, schedule
 from dbambassador.health.candidates import PREFERENCE_DELAY, TRIAL_LIMIT, Situation, has_role
 from dbambassador.health.choice import Standing, choose, wants_answer
 from dbambassador.health.evidence import Evidence, Role, Signal
@@ -74,6 +74,13 @@ class Judge:
         self._told: tuple[object, ...] = ()
         self._told_of: set[Address] = set()
         self._told_pool: tuple[Target, ...] = ()
+        self.retired: frozenset[Address] = frozenset()
+        """Where only former endpoints lead. Replaced, never changed: other threads read it as well."""
+        self._former = prober
+        """Checks those."""
+        self._adopted = 0
+        """The version of the targets up to which former endpoints led there."""
+        self._over = ""
         self._wake = trio.Event()
         now = trio.current_time()
         self._standing = Standing(Choice(held_until=now + database.hold), lost_at=now)
@@ -105,6 +112,40 @@ class Judge:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._follow_targets, name=f"{self._database.name}: targets")
             await self._tend(nursery)
+
+    def adopt(self, database: Database, prober: Prober) -> bool:
+        """Decides by these settings from now on. What is known of addresses stays; where it was found out in
+        another way, it is found out anew at once. The choice is published in any case.
+
+        Returns: whether addresses have retired, which are gone to by the settings of before.
+        """
+        before, self._database = self._database, database
+        former, self._check, self._prober = self._prober, database.check, prober
+        now, tenures = trio.current_time(), self._standing.choice.tenures
+        already = self.retired
+        self.retired = adoption.retired(before, database, tenures, already, self.name)
+        anew = not self.retired <= already
+        if anew:
+            self._former = former
+        self._adopted = self._refresher.targets.version
+        if (before.check, before.tls) != (database.check, database.tls):
+            checked = self._records.keys() - self.retired
+            self._blocked -= checked
+            self._denied -= checked
+            self._due |= dict.fromkeys(checked, now)
+        if before.balance is not None and database.balance is None:
+            self._standing = adoption.alone(self._standing, self._sessions)
+        self._decide()
+        self.choices.publish(self._standing.choice)
+        self._wake.set()
+        return anew
+
+    def retire(self, why: str) -> None:
+        """No address may have sessions any more, for good. `run` has ended."""
+        self._records, self._over = {}, why
+        choice = Choice(self._standing.choice.epoch + 1, settled=True, why=why)
+        self._standing = Standing(choice, trio.current_time())
+        self.choices.publish(choice)
 
     def observe(self, evidence: Evidence) -> None:
         """Takes one observation in and decides anew. Evidence on an address that has left is dropped."""
@@ -150,6 +191,8 @@ class Judge:
     def why_closed(self, address: Address) -> str:
         """Why the sessions of an address had to end."""
         record, choice = self._records.get(address), self._standing.choice
+        if self._over:
+            return self._over
         if record is not None and record.state is State.DOWN:
             return record.why
         if record is not None and not has_role(record, self._database):
@@ -180,6 +223,8 @@ class Judge:
             self._due = {address: self._due.get(address, now) for address in self._records}
             self._checked_at = {a: at for a, at in self._checked_at.items() if a in self._records}
             self._blocked &= kept.keys()
+            if self._refresher.targets.version > self._adopted:
+                self.retired = self.retired.intersection(kept).difference(targets.addresses)
             self._denied &= kept.keys()
             self._reasons = {a: reason for a, reason in self._reasons.items() if a in self._records}
             self._roles = {address: role for address, role in self._roles.items() if address in kept}
@@ -200,7 +245,8 @@ class Judge:
 
     def _decide(self) -> None:
         before, now = self._standing, trio.current_time()
-        situation = Situation(self._database, self._refresher.targets.value, self._records, now)
+        targets = self._refresher.targets.value
+        situation = Situation(self._database, targets, self._records, now, self.retired)
         self._standing = choose(before, situation)
         choice = self._standing.choice
         outage = self.outages.note(self._standing.lost_at, now)
@@ -296,9 +342,10 @@ class Judge:
         return min(times, default=now + self._check.interval)
 
     async def _probe(self, address: Address) -> None:
-        started = self._checked_at[address] = trio.current_time()
+        started, prober = trio.current_time(), self._prober_of(address)
+        self._checked_at[address] = started
         try:
-            evidence = await self._prober.probe(address, self.name(address), denied=address in self._denied)
+            evidence = await prober.probe(address, self.name(address), denied=address in self._denied)
         except Blocked as blocked:
             self._blocked.add(address)
             self._publish(CheckBlocked(self._database.name, address, str(blocked)))
@@ -306,14 +353,19 @@ class Judge:
         finally:
             self._checking.discard(address)
         now = trio.current_time()
-        if evidence is not None:
+        outdated = prober is not self._prober_of(address)
+        if evidence is not None and not outdated:
             self._publish(ProbeEnded(self._database.name, address, evidence.signal.value, now - started))
             self._note_denial(evidence)
             self.observe(evidence)
         record = self._records.get(address)
         if record is not None and record.state is not State.OPEN:
-            self._due[address] = schedule.after_check(record, self._standing.lost_at, now, self._check)
+            next_check = schedule.after_check(record, self._standing.lost_at, now, self._check)
+            self._due[address] = now if outdated else next_check
         self._wake.set()
+
+    def _prober_of(self, address: Address) -> Prober:
+        return self._former if address in self.retired else self._prober
 
     def _note_denial(self, evidence: Evidence) -> None:
         """Tells a person once that the check's credentials are of no use."""

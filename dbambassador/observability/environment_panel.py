@@ -34,9 +34,18 @@ def environment_panel(snapshot: Snapshot) -> Html:
             if snapshot["drift"]
             else []
         ),
+        *(_reloaded(snapshot["reload"]) if snapshot["reload"] is not None else ()),
         class_="card where",
         aria_labelledby="where",
     )
+
+
+def _reloaded(reload: Snapshot) -> Iterator[Html]:
+    told = sentences.reloaded(reload)
+    if told:
+        yield element("p", said(told[0]), class_="note" if reload["successful"] else "warning")
+    if len(told) > 1:
+        yield element("ul", *(element("li", said(problem.strip())) for problem in told[1:]))
 
 
 def _awaited(awaiting: Snapshot | None) -> Iterator[Html]:

@@ -119,6 +119,11 @@ FAILOVERS = Family(
 DRIFTS = Family(
     "dbambassador_drifts_total", (), "Times that facts changed so that a start would choose otherwise."
 )
+RELOADS = Family(
+    "dbambassador_config_reloads_total",
+    ("outcome",),
+    "Times that the environment files were read anew; outcome is applied or refused.",
+)
 
 COUNTED = (
     SESSIONS_OPENED,
@@ -137,6 +142,7 @@ COUNTED = (
     CANCELS,
     FAILOVERS,
     DRIFTS,
+    RELOADS,
 )
 TIMED = (DIAL_SECONDS, CHECK_SECONDS, LOOKUP_SECONDS, HOLDS)
 
@@ -154,6 +160,16 @@ FACTS = _gauge(
 UPTIME = _gauge("dbambassador_uptime_seconds", (), "Time since the process started.")
 READY = _gauge("dbambassador_ready", (), "1 if listening with an environment chosen and not shutting down.")
 DRIFTED = _gauge("dbambassador_drifted", (), "1 while a start would choose otherwise than this process did.")
+RELOADED = _gauge(
+    "dbambassador_config_last_reload_successful",
+    (),
+    "0 while the environment files as last read are refused, and former ones are in use.",
+)
+LOADED_AT = _gauge(
+    "dbambassador_config_last_reload_success_timestamp_seconds",
+    (),
+    "When the environment files in use were read, as Unix time.",
+)
 CLIENTS = _gauge("dbambassador_clients", (), "Clients connected now, over all databases.")
 CLIENTS_LIMIT = _gauge(
     "dbambassador_clients_limit",
@@ -218,6 +234,8 @@ SEEN = (
     UPTIME,
     READY,
     DRIFTED,
+    RELOADED,
+    LOADED_AT,
     CLIENTS,
     CLIENTS_LIMIT,
     SESSIONS,

@@ -32,6 +32,10 @@ def _of_the_process(snapshot: Snapshot) -> Iterator[Seen]:
     if environment is not None:
         yield families.ENVIRONMENT, (environment["name"], environment["kind"]), 1
     yield families.DRIFTED, (), snapshot["drift"] is not None
+    reload = snapshot["reload"]
+    if reload is not None:
+        yield families.RELOADED, (), reload["successful"]
+        yield families.LOADED_AT, (), reload["loaded_timestamp_seconds"]
     if "clients" in snapshot:
         yield families.CLIENTS, (), snapshot["clients"]["connected"]
         if snapshot["clients"]["limit"] is not None:

@@ -115,6 +115,10 @@ class Metrics:
                 self._facts = {state.value: states.count(state) for state in State}
             case events.DriftNoticed():
                 self._add(families.DRIFTS)
+            case events.CatalogueReloaded():
+                self._add(families.RELOADS, "applied")
+            case events.ReloadRefused():
+                self._add(families.RELOADS, "refused")
             case events.RequestCrashed():
                 self._add(families.REQUESTS_CRASHED)
 
@@ -141,5 +145,7 @@ def _zeros(family: Family, databases: list[str]) -> Iterator[tuple[str, ...]]:
     """The series that are known beforehand. They start at 0: a first increase is seen from there alone."""
     if family.labels == ():
         yield ()
+    elif family is families.RELOADS:
+        yield from (("applied",), ("refused",))
     elif family.labels == ("database",) or family in CLOSED:
         yield from product(databases, *CLOSED.get(family, ()))

@@ -118,6 +118,15 @@ def _of_the_process(event: Event) -> Phrase | None:
         case events.DriftEnded(environment):
             text = f"the facts lead to {environment} again, which is served"
             return Phrase(Level.INFO, text, {"environment": environment})
+        case events.CatalogueReloaded(trigger, changes):
+            text = f"{trigger}: environment files read anew: {'; '.join(changes) or 'nothing changes'}"
+            return Phrase(Level.INFO, text, {"trigger": trigger, "changes": list(changes)})
+        case events.ReloadRefused(trigger, problems):
+            text = f"{trigger}: the environment files are not used as they are now: {'; '.join(problems)}"
+            return Phrase(Level.ERROR, text, {"trigger": trigger, "problems": list(problems)})
+        case events.ReloadUntimely(trigger, reason):
+            text = f"{trigger}: environment files not read anew: {reason}"
+            return Phrase(Level.INFO, text, {"trigger": trigger, "reason": reason})
         case events.HttpOpened(purpose, address):
             what = "status page" if purpose == "admin" else "health checks and metrics"
             return Phrase(Level.INFO, f"{what} on http://{address}", {"purpose": purpose, "address": address})

@@ -10,12 +10,19 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, TypeVar
 
-from dbambassador.events import Publish, RequestCrashed
+from dbambassador.events import (
+    CatalogueReloaded,
+    Publish,
+    Reloaded,
+    ReloadRefused,
+    ReloadUntimely,
+    RequestCrashed,
+)
 from dbambassador.observability import page
 from dbambassador.observability.exposition import preferred
 from dbambassador.observability.latencies import Latencies
@@ -23,10 +30,12 @@ from dbambassador.observability.metrics import Metrics
 from dbambassador.observability.page_files import page_files
 from dbambassador.observability.recent import Recent
 from dbambassador.observability.traffic import Traffic
+from dbambassador.printable import printable
 from dbambassador.transport.http_messages import Request, Response, text
 
 Snapshot = dict[str, Any]
 Answer = Callable[[], Response]
+A = TypeVar("A")
 
 HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 """Of what the admin port shows: it is old at once, and never anything but what it says it is."""
@@ -42,6 +51,8 @@ class Sources:
     recent: Recent
     quit: Callable[[], None]
     """Starts the shutdown; called after the client has its answer."""
+    reload: Callable[[str], Awaitable[Reloaded]]
+    """Reads the environment files anew, at the wish of whoever is named."""
     relay_silence: Callable[[], float] = lambda: 0.0
     """Seconds for which the relay engine has owed a sign of life."""
     latencies: Latencies = field(default_factory=Latencies)
@@ -90,14 +101,14 @@ class Admin:
         self._sources = sources
         self._publish = publish
         self._traffic = Traffic()
-        self._answers: dict[str, dict[str, Answer]] = {
+        self._answers: dict[str, dict[str, Callable[[], Response | Awaitable[Response]]]] = {
             "/": {"GET": self._page, "HEAD": self._page},
             "/status": {"GET": self._status, "HEAD": self._status},
             "/quitquitquit": {"POST": self._quit},
-            "/reload": {"POST": lambda: text(501, "reload is not supported by this version")},
+            "/reload": {"POST": self._reload},
         }
 
-    def __call__(self, request: Request) -> Response:
+    def __call__(self, request: Request) -> Response | Awaitable[Response]:
         if not is_loopback(request.header("host") or ""):
             return text(403, "the Host header must name this host: localhost, 127.0.0.1 or [::1]")
         if request.header("origin") is not None:
@@ -120,6 +131,28 @@ class Admin:
 
     def _quit(self) -> Response:
         return Response(200, b"shutting down\n", afterwards=self._sources.quit)
+
+    async def _reload(self) -> Response:
+        try:
+            return reloaded(await self._sources.reload("POST /reload"))
+        except Exception as error:
+            self._publish(RequestCrashed("admin", "/reload", repr(error)))
+            return text(500, "a bug; see the log")
+
+
+def reloaded(outcome: Reloaded) -> Response:
+    """What is told whoever asked for a reload."""
+    match outcome:
+        case CatalogueReloaded(_, changes):
+            return Response(200, _lines(changes or ("nothing is served otherwise than before",)))
+        case ReloadRefused(_, problems):
+            return Response(422, _lines(problems))
+        case ReloadUntimely(_, reason):
+            return text(409, reason)
+
+
+def _lines(lines: Iterable[str]) -> bytes:
+    return "".join(f"{printable(line)}\n" for line in lines).encode()
 
 
 def not_started(snapshot: Snapshot) -> str:
@@ -165,7 +198,9 @@ def _verdict(why_not: str) -> Response:
     return text(503, why_not) if why_not else text(200, "ok")
 
 
-def _checked(request: Request, answers: dict[str, Answer], purpose: str, publish: Publish) -> Response:
+def _checked(
+    request: Request, answers: dict[str, Callable[[], A]], purpose: str, publish: Publish
+) -> A | Response:
     answer = answers.get(request.method)
     if answer is None:
         allowed = ", ".join(answers)

@@ -79,6 +79,10 @@ def _environment(snapshot: Snapshot) -> Iterator[Line]:
         yield line("environment not chosen yet")
     if drift is not None:
         yield line((f"  {sentences.drifted(drift)}", Tone.WARNING))
+    if snapshot["reload"] is not None:
+        refused = not snapshot["reload"]["successful"]
+        for text in sentences.reloaded(snapshot["reload"]):
+            yield line((f"  {text}", Tone.WARNING if refused else Tone.PLAIN))
     if awaiting is not None:
         yield line(f"  waiting for {', '.join(awaiting['facts'])}: {awaiting['reason']}")
         yield line(f"  trying again in {duration(awaiting['retry_in_seconds'])}")

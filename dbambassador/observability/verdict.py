@@ -93,6 +93,9 @@ def _findings(snapshot: Snapshot) -> Iterator[Finding]:
     if drift is not None:
         choice = drift["would_choose"] or "no environment"
         yield _finding(Mood.REDUCED, f"A restart would choose {choice}", drift["why"])
+    if snapshot["reload"] is not None and not snapshot["reload"]["successful"]:
+        problems = snapshot["reload"]["problems"]
+        yield _finding(Mood.REDUCED, "Changed environment files are refused", few(problems))
 
 
 def _of_database(database: Snapshot) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from dbambassador.settings.decoding import File, Merged, decode, merged
 from dbambassador.settings.document import MAX_BYTES
 from dbambassador.settings.schema import Catalogue
 
-__all__ = ["Catalogue", "load", "load_merged"]
+__all__ = ["Catalogue", "load", "load_merged", "version"]
 
 DEFAULTS = "_defaults.yaml"
 IGNORED = {"kustomization.yaml", "kustomization.yml"}
@@ -24,12 +24,26 @@ def load(directory: Path) -> Catalogue:
     Raises:
         InvalidConfiguration: with every problem of every file, or of the directory itself.
     """
-    defaults, files, problems = _read(directory)
+    seen, (defaults, files, problems) = version(directory), _read(directory)
+    while (now := version(directory)) != seen:  # part of it may be of before, and part of after
+        seen, (defaults, files, problems) = now, _read(directory)
     profiles, found = decode(defaults, files)
     problems += found
     if problems:
         raise InvalidConfiguration(problems)
-    return Catalogue(str(directory), profiles)
+    return Catalogue(str(directory), profiles, seen)
+
+
+def version(directory: Path) -> str:
+    """Changes with every update of a directory whose files are replaced all at once; empty for any other.
+
+    The kubelet writes the new content of a ConfigMap beside the old one and moves the link `..data` to it:
+    pkg/volume/util/atomic_writer.go.
+    """
+    try:
+        return os.readlink(directory / "..data")
+    except OSError:
+        return ""
 
 
 def load_merged(directory: Path) -> tuple[Merged, ...]:

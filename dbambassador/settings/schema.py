@@ -303,6 +303,8 @@ class Catalogue:
     """As messages should name it."""
     profiles: tuple[Profile, ...]
     """By name."""
+    version: str = ""
+    """Changes with the content, where that is replaced all at once; empty elsewhere."""
 
     def get(self, name: str) -> Profile | None:
         return next((profile for profile in self.profiles if profile.name == name), None)

@@ -8,8 +8,9 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import trio
 from trio.socket import SocketType
@@ -62,6 +63,32 @@ async def listen_unix(path: str, mode: int, group: str) -> trio.SocketListener:
             raise _cannot_change(path, error, group) from None
     listening.setblocking(False)
     return trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+
+
+def regrant(path: str, mode: int, group: str) -> Callable[[], None]:
+    """Gives a socket of `listen_unix` another mode and group. Returns: what takes that back.
+
+    Raises:
+      CannotListen: as `listen_unix`. Then it is as it was.
+    """
+    number = _number(path, group)
+    try:
+        before = os.lstat(path)
+        undo = partial(_set_access, path, stat.S_IMODE(before.st_mode), before.st_gid)
+        try:
+            _set_access(path, mode, os.getegid() if number is None else number)
+        except OSError:
+            undo()
+            raise
+    except OSError as error:
+        raise _cannot_change(path, error, group) from None
+    return undo
+
+
+def _set_access(path: str, mode: int, group: int) -> None:
+    if os.lstat(path).st_gid != group:
+        os.lchown(path, -1, group)
+    os.chmod(path, mode)
 
 
 def close_unix(listener: trio.SocketListener) -> None:

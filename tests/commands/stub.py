@@ -10,6 +10,7 @@ from typing import Any
 
 import trio
 
+from dbambassador.events import CatalogueReloaded, Reloaded
 from dbambassador.observability.metrics import Metrics
 from dbambassador.observability.recent import Recent
 from dbambassador.observability.routes import Sources
@@ -20,7 +21,12 @@ class Stub:
     def __init__(self, snapshot: dict[str, Any]) -> None:
         self.snapshot = snapshot
         self.quit = threading.Event()
+        self.reloaded: Reloaded = CatalogueReloaded("", ())
         self.health_port = self.admin_port = 0
+
+    async def reload(self, trigger: str) -> Reloaded:
+        await trio.lowlevel.checkpoint()
+        return self.reloaded
 
 
 @contextmanager
@@ -29,7 +35,10 @@ def stub(snapshot: dict[str, Any], http_address: str = "127.0.0.1") -> Iterator[
     started: queue.Queue[tuple[trio.lowlevel.TrioToken, trio.CancelScope]] = queue.Queue()
 
     async def main() -> None:
-        sources = Sources(lambda: ambassador.snapshot, Metrics(), Recent(lambda: 0.0), ambassador.quit.set)
+        recent = Recent(lambda: 0.0)
+        sources = Sources(
+            lambda: ambassador.snapshot, Metrics(), recent, ambassador.quit.set, ambassador.reload
+        )
         settings = HttpSettings(http_address=http_address, http_port=0, admin_port=0)
         async with trio.open_nursery() as nursery:
             opened = await nursery.start(serve_http, settings, sources, lambda _: None)

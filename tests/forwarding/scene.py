@@ -237,7 +237,7 @@ async def scene(
         async with ENGINES[kind]() as engine, trio.open_nursery() as sessions, trio.open_nursery() as nursery:
             stage = Scene(nursery, engine, wire, limit, database)
             listeners = await open_listeners(replace(database, listen=(listen,)), stage.events.append)
-            await stage.listen(listeners[0], sessions)
+            await stage.listen(next(iter(listeners.values())), sessions)
             trio.lowlevel.add_instrument(stage.tasks)
             try:
                 yield stage
@@ -245,7 +245,7 @@ async def scene(
                 trio.lowlevel.remove_instrument(stage.tasks)
                 with trio.move_on_after(5, shield=True):
                     await stage.close(sessions)
-                close_listeners(listeners)
+                close_listeners(listeners.values())
                 for each in stage.opened:
                     each.socket.close()
     assert not [event for event in stage.events if isinstance(event, SessionCrashed)]

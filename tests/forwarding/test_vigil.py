@@ -310,3 +310,15 @@ async def test_a_slow_dial_begins_anew_if_the_address_answers_others(scene: Scen
         scene.pass_by(0.25)
         assert scene.cut == [lease]
         assert lease.fate != LEFT
+
+
+async def test_another_idle_timeout_gives_every_session_its_time_anew(scene: Scene) -> None:
+    with session(scene) as lease:
+        scene.say(lease, False, 0, 0.0)
+        scene.pass_by(100)
+        scene.vigil.adopt(60)
+        scene.now = trio.current_time()
+        scene.pass_by(59)
+        assert scene.cut == []
+        scene.pass_by(2)
+        assert scene.cut == [lease]

@@ -11,7 +11,7 @@ from typing import cast
 import trio
 import trio.testing
 
-from dbambassador.events import Event
+from dbambassador.events import Event, Reloaded, ReloadUntimely
 from dbambassador.health.evidence import Blocked, Evidence, Signal
 from dbambassador.health.mysql_session import Credentials, Server, talk
 from dbambassador.observability.metrics import Metrics
@@ -108,16 +108,21 @@ def _crashed(event: Event) -> None:
     raise AssertionError(f"a handler's own fault: {event}")
 
 
-_SOURCES = Sources(running, Metrics(), Recent(lambda: 0.0), lambda: None)
+async def _reload(trigger: str) -> Reloaded:
+    await trio.lowlevel.checkpoint()
+    return ReloadUntimely(trigger, "shutting down")
+
+
+_SOURCES = Sources(running, Metrics(), Recent(lambda: 0.0), lambda: None, _reload)
 _HEALTH, _ADMIN = Health(_SOURCES, _crashed), Admin(_SOURCES, _crashed)
 
 
-def _answered(request: Request) -> Response:
+def _answered(request: Request) -> Response | Awaitable[Response]:
     """By the two ports' own handlers."""
     assert len(request.body) <= LIMITS.body_bytes
     assert "?" not in request.path
     health, admin = _HEALTH(request), _ADMIN(request)
-    return health if admin.status in (403, 404) else admin
+    return health if isinstance(admin, Response) and admin.status in (403, 404) else admin
 
 
 class _Listener:

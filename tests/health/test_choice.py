@@ -384,3 +384,55 @@ def test_laws(database: Database, story: list[tuple[list[Address], list[State], 
             assert choice.held_until <= now + database.hold
         # The same situation again decides the same.
         assert choose(standing, present).choice == choice
+
+
+def retiring(standing: Standing, now: Situation, *addresses: Address) -> Standing:
+    return choose(standing, replace(now, retired=frozenset(addresses)))
+
+
+def test_a_former_endpoint_serves_until_the_new_one_is_up() -> None:
+    former, standing = record(A, State.UP), serving(A)
+    for asked_at, new in ((20.0, State.NEW), (21.0, State.DOWN), (22.0, State.DOWN)):
+        now = situation([target(B)], [former, record(B, new)], now=asked_at, asked_at=asked_at)
+        standing = retiring(standing, now, A)
+        assert standing.choice.pool == (target(A),)
+        assert "former endpoint serves, until the new one does: 10.0.0.2:5432: " in standing.choice.why
+    now = situation([target(B)], [former, record(B, State.UP)], now=23.0, asked_at=23.0)
+    assert retiring(standing, now, A).choice.tenures == {B: 2}
+
+
+def test_that_a_new_name_leads_nowhere_says_nothing_of_the_former_endpoint() -> None:
+    standing = {True: serving(A), False: serving(A)}
+    for asked_at in (20.0, 21.0, 22.0):
+        now = situation([], [record(A, State.UP)], now=asked_at, asked_at=asked_at, failure="NXDOMAIN")
+        standing = {former: retiring(standing[former], now, *([A] if former else [])) for former in standing}
+    assert standing[True].choice.pool == (target(A),)
+    assert standing[True].choice.why == "the former endpoint serves, until the new one does: NXDOMAIN"
+    assert standing[False].choice.pool == ()
+
+
+def test_a_former_endpoint_that_fails_is_lost() -> None:
+    now = situation([], [record(A, State.DOWN)], now=20.0, asked_at=20.0)
+    assert retiring(serving(A), now, A).choice.pool == ()
+
+
+def pool_of(*addresses: Address) -> Standing:
+    up = [record(each, State.UP) for each in addresses]
+    return choose(start(), situation([target(each) for each in addresses], up, database=READERS))
+
+
+def test_of_a_pool_a_former_endpoint_ends_its_sessions_and_who_the_dns_dropped_keeps_them() -> None:
+    up = [record(each, State.UP) for each in (A, B, C)]
+    now = situation([target(C)], up, database=READERS)
+    assert retiring(pool_of(A, B), now, A).choice.tenures.keys() == {B, C}
+    assert retiring(pool_of(A, B), now).choice.tenures.keys() == {A, B, C}
+
+
+def test_a_pool_of_former_endpoints_serves_until_a_new_one_is_up() -> None:
+    for found, state in (([target(C)], State.DOWN), ([], State.NEW)):
+        records = [record(A, State.UP), record(B, State.UP), record(C, state)]
+        standing = retiring(pool_of(A, B), situation(found, records, database=READERS), A, B)
+        assert {each.address for each in standing.choice.pool} == {A, B}
+        up = [*records[:2], record(C, State.UP)]
+        standing = retiring(standing, situation([target(C)], up, database=READERS), A, B)
+        assert standing.choice.tenures.keys() == {C}

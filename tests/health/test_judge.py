@@ -587,3 +587,103 @@ async def test_an_idle_judge_sleeps(monkeypatch: pytest.MonkeyPatch, autojump_cl
             monkeypatch.setattr(scene.judge, "_next_due", counted)
             await trio.sleep(100)
             assert turns <= 320  # a check each second, each with its beginning, evidence and end
+
+
+async def test_another_way_of_checking_is_tried_at_once_and_what_is_known_stays(
+    autojump_clock: MockClock,
+) -> None:
+    async with judging(Scene(database())) as scene:
+        scene.discovery.find(A)
+        await trio.sleep(5)
+        version, checks = scene.judge.choices.version, len(scene.checks)
+        other = Other(scene)
+        scene.judge.adopt(replace(database(), check=LOGIN), cast(Prober, other))
+        assert scene.chosen == A
+        assert scene.judge.choices.version > version
+        await trio.sleep(0.1)
+        assert (len(scene.checks), other.checked) == (checks, [A])
+
+
+class Other:
+    """Checks by other settings."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.checked: list[Address] = []
+        self._scene = scene
+
+    async def probe(self, address: Address, name: str, *, denied: bool) -> Evidence | None:
+        self.checked.append(address)
+        await trio.lowlevel.checkpoint()
+        return Evidence(address, Signal.ANSWERED, "answered", Role.PRIMARY)
+
+
+async def test_a_check_by_former_settings_is_not_believed(autojump_clock: MockClock) -> None:
+    async with judging(Scene(database())) as scene:
+        scene.slow[A], scene.answers[A] = 1.0, Signal.FAILED
+        scene.discovery.find(A)
+        await trio.sleep(0.5)
+        other = Other(scene)
+        scene.judge.adopt(replace(database(), check=LOGIN), cast(Prober, other))
+        await trio.sleep(1)
+        assert scene.chosen == A
+        assert other.checked == [A]
+        assert [record.state for record in scene.judge.records] == [State.UP]
+
+
+async def test_where_only_former_endpoints_lead_is_checked_as_before(autojump_clock: MockClock) -> None:
+    async with judging(Scene(database())) as scene:
+        scene.discovery.find(A)
+        await trio.sleep(5)
+        checks, other = len(scene.checks), Other(scene)
+        now = replace(database(), endpoints=(HostEndpoint("other.test", 5432),), check=LOGIN)
+        assert scene.judge.adopt(now, cast(Prober, other))
+        assert scene.judge.retired == {A}
+        await trio.sleep(2 * INTERVAL)
+        assert len(scene.checks) > checks
+        assert other.checked == []
+        scene.discovery.targets.publish(Targets((Target(B, "other.test"),), asked_at=trio.current_time()))
+        await trio.sleep(1)
+        assert scene.chosen == A  # one answer is no certainty
+        assert scene.discovery.urgent
+        scene.discovery.targets.publish(Targets((Target(B, "other.test"),), asked_at=trio.current_time()))
+        await trio.sleep(1)
+        assert scene.chosen == B
+        assert set(other.checked) == {B}
+
+
+async def test_a_shorter_hold_counts_from_the_loss(autojump_clock: MockClock) -> None:
+    async with judging(Scene(database(hold=60))) as scene:
+        scene.answers[A] = Signal.FAILED
+        scene.discovery.find(A)
+        await trio.sleep(5)
+        assert not scene.judge.adopt(database(hold=2), cast(Prober, scene))
+        assert scene.judge.choices.value.held_until < trio.current_time()
+
+
+async def test_a_pool_that_is_one_no_longer_keeps_its_busiest_host(autojump_clock: MockClock) -> None:
+    pool = replace(database(), balance=Balance.ROUND_ROBIN, target_session_attrs=TargetSessionAttrs.ANY)
+    async with judging(Scene(pool)) as scene:
+        scene.discovery.find(A, B)
+        await trio.sleep(1)
+        before = scene.judge.choices.value
+        scene.sessions[B] = 5
+        scene.judge.adopt(replace(pool, balance=None), cast(Prober, scene))
+        now = scene.judge.choices.value
+        assert scene.chosen == B
+        assert now.tenures == {B: before.tenures[B]}
+        assert now.epoch > before.epoch
+
+
+async def test_nothing_brings_a_database_back_that_is_over(autojump_clock: MockClock) -> None:
+    scene = Scene(database())
+    async with judging(scene):
+        scene.discovery.find(A)
+        await trio.sleep(1)
+    epoch = scene.judge.choices.value.epoch
+    scene.judge.retire("it is gone")
+    scene.see(Signal.SERVED)
+    assert not scene.judge.try_out(A)
+    choice = scene.judge.choices.value
+    assert (choice.pool, choice.tenures, choice.settled, choice.why) == ((), {}, True, "it is gone")
+    assert choice.epoch == epoch + 1
+    assert scene.judge.why_closed(A) == "it is gone"

@@ -61,6 +61,14 @@ def running() -> Json:
         },
         "awaiting": None,
         "drift": None,
+        "reload": {
+            "successful": True,
+            "seconds_ago": None,
+            "changes": [],
+            "problems": [],
+            "loaded_seconds_ago": 3725.0,
+            "loaded_timestamp_seconds": 1767348184.567,
+        },
         "relay": {"wakes": 5000, "events": 12000},
         "clients": {"connected": 4, "limit": 512},
         "databases": [
@@ -200,12 +208,24 @@ def drifted() -> Json:
     }
 
 
+def reloaded() -> dict[str, Any]:
+    done = {"seconds_ago": 12.0, "changes": ["orders: endpoint, hold"], "loaded_seconds_ago": 12.0}
+    return {**running(), "reload": {**running()["reload"], **done}}
+
+
+def refused() -> dict[str, Any]:
+    problem = "/etc/e/staging.yaml:7: databases.orders.hold: found 'soon', expected a duration"
+    done = {"successful": False, "seconds_ago": 12.0, "problems": [problem]}
+    return {**running(), "reload": {**running()["reload"], **done}}
+
+
 def awaiting() -> Json:
     return {
         **running(),
         "phase": "awaiting",
         "ready": False,
         "environment": None,
+        "reload": None,
         "awaiting": {
             "facts": ["k8s.node.label.tier"],
             "reason": "the API server did not answer",

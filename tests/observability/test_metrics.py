@@ -168,6 +168,22 @@ def test_drift() -> None:
     assert scrape(metrics, samples.drifted())["dbambassador_drifted"] == 1
 
 
+def test_reloads() -> None:
+    metrics = Metrics()
+    found = scrape(metrics)
+    assert found['dbambassador_config_reloads_total{outcome="applied"}'] == 0
+    assert found["dbambassador_config_last_reload_successful"] == 1
+    assert found["dbambassador_config_last_reload_success_timestamp_seconds"] == 1767348184.567
+    metrics(events.CatalogueReloaded("SIGHUP", ()))
+    metrics(events.ReloadRefused("SIGHUP", ("a problem",)))
+    metrics(events.ReloadUntimely("SIGHUP", "shutting down"))
+    found = scrape(metrics, samples.refused())
+    assert found['dbambassador_config_reloads_total{outcome="applied"}'] == 1
+    assert found['dbambassador_config_reloads_total{outcome="refused"}'] == 1
+    assert found["dbambassador_config_last_reload_successful"] == 0
+    assert "dbambassador_config_last_reload_successful" not in scrape(metrics, samples.awaiting())
+
+
 def test_failovers_are_new_starts_on_an_address() -> None:
     choices = (
         lost(0),

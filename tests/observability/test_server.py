@@ -16,7 +16,15 @@ import trio
 
 from dbambassador import events
 from dbambassador.errors import CannotListen, UsageError
-from dbambassador.events import Event, HttpOpened, HttpSkipped
+from dbambassador.events import (
+    CatalogueReloaded,
+    Event,
+    HttpOpened,
+    HttpSkipped,
+    Reloaded,
+    ReloadRefused,
+    ReloadUntimely,
+)
 from dbambassador.observability.metrics import Metrics
 from dbambassador.observability.recent import Recent
 from dbambassador.observability.routes import Sources, is_loopback
@@ -36,13 +44,26 @@ class Ambassador:
         self.published: list[Event] = []
         self.quits = 0
         self.relay_silence = 0.0
+        self.reloaded: Reloaded | None = None
+        """None: a bug."""
         self.sources = Sources(
-            lambda: self.snapshot, Metrics(), Recent(lambda: 5.0), self.quit, lambda: self.relay_silence
+            lambda: self.snapshot,
+            Metrics(),
+            Recent(lambda: 5.0),
+            self.quit,
+            self.reload,
+            lambda: self.relay_silence,
         )
         self.opened = HttpAddresses((), ())
 
     def quit(self) -> None:
         self.quits += 1
+
+    async def reload(self, trigger: str) -> Reloaded:
+        await trio.lowlevel.checkpoint()
+        if self.reloaded is None:
+            raise RuntimeError("reloading")
+        return self.reloaded
 
     async def health(self, path: str, method: str = "GET", **headers: str) -> Response:
         return await self._ask(self.opened.health[0], method, path, headers)
@@ -191,11 +212,28 @@ async def test_orders_are_taken_by_post_alone() -> None:
                 answer = await ambassador.admin(path, method)
                 assert (answer.status, dict(answer.headers)["allow"]) == (405, "POST")
         assert (await ambassador.admin("/", "POST")).status == 405
-        answer = await ambassador.admin("/reload", "POST")
-        assert (answer.status, answer.body) == (501, b"reload is not supported by this version\n")
         assert ambassador.quits == 0
         answer = await ambassador.admin("/quitquitquit", "POST")
         assert (answer.status, answer.body, ambassador.quits) == (200, b"shutting down\n", 1)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "answer"),
+    [
+        (CatalogueReloaded("", ("orders: hold", "reports: added")), (200, b"orders: hold\nreports: added\n")),
+        (CatalogueReloaded("", ()), (200, b"nothing is served otherwise than before\n")),
+        (ReloadRefused("", ("a.yaml: found \x1b[2J", "b.yaml")), (422, b"a.yaml: found \\x1b[2J\nb.yaml\n")),
+        (ReloadUntimely("", "shutting down"), (409, b"shutting down\n")),
+        (None, (500, b"a bug; see the log\n")),
+    ],
+)
+async def test_a_reload_is_answered_once_it_is_done(
+    outcome: Reloaded | None, answer: tuple[int, bytes]
+) -> None:
+    async with running() as ambassador:
+        ambassador.reloaded = outcome
+        answered = await ambassador.admin("/reload", "POST")
+        assert (answered.status, answered.body) == answer
 
 
 @pytest.mark.parametrize(

@@ -145,3 +145,12 @@ def test_who_looks_again_is_told_how_fast_bytes_flow() -> None:
         "traffic 2.5 kB/s to the server, 0 B/s back; since the start 46 kB to the server, 1.3 MB back"
         in shown
     )
+
+
+def test_a_reload_is_told_under_the_environment() -> None:
+    assert "files" not in status.render({**samples.running(), "recent": []})
+    done = status.render({**samples.reloaded(), "recent": []})
+    assert "\n  files read anew 12 s ago: orders: endpoint, hold\n" in done
+    refused = status.render({**samples.refused(), "recent": []})
+    assert "\n  files read 12 s ago are refused, those read 1 h 2 min ago stay in use:\n" in refused
+    assert "\n    /etc/e/staging.yaml:7: databases.orders.hold: found 'soon'" in refused

@@ -72,6 +72,12 @@ WELL = "orders is served by 10.0.0.8:5432."
             Mood.REDUCED,
             "A restart would choose staging: its match holds, and no other environment's can.",
         ),
+        (
+            {**alone(), "reload": samples.refused()["reload"]},
+            Mood.REDUCED,
+            "Changed environment files are refused: /etc/e/staging.yaml:7: databases.orders.hold: "
+            "found 'soon', expected a duration.",
+        ),
         ({**alone(), "databases": []}, Mood.WELL, "Running, without any database."),
         ({**alone(), "ready": False}, Mood.PASSING, "Starting."),
         ({**alone(), "phase": "locating", "ready": False}, Mood.PASSING, "Finding out where this runs."),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dbambassador.errors import InvalidConfiguration, Problem
-from dbambassador.profiles.catalogue import load, load_merged
+from dbambassador.profiles.catalogue import load, load_merged, version
 from dbambassador.profiles.effective import effective, values, zones
 from dbambassador.settings.schema import HostEndpoint
 from dbambassador.values import Fact, Facts, State
@@ -190,3 +190,39 @@ def test_effective_names_the_fact_that_tells_the_zone(tmp_path: Path) -> None:
         "cloud.availability_zone:",
         "/etc/podinfo/labels",
     ]
+
+
+def mount(directory: Path, number: int) -> None:
+    """A ConfigMap, as the kubelet puts it there."""
+    (directory / f"..{number}").mkdir(parents=True)
+    (directory / f"..{number}" / "staging.yaml").write_text(MINIMAL.replace("5432", f"543{number}"))
+    (directory / "..tmp").symlink_to(f"..{number}")
+    (directory / "..tmp").rename(directory / "..data")
+
+
+def test_a_mounted_configmap_has_a_version(tmp_path: Path) -> None:
+    assert version(tmp_path) == ""
+    mount(tmp_path, 1)
+    (tmp_path / "staging.yaml").symlink_to("..data/staging.yaml")
+    assert load(tmp_path).version == version(tmp_path) == "..1"
+
+
+def test_a_configmap_that_is_replaced_while_it_is_read_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mount(tmp_path, 1)
+    (tmp_path / "staging.yaml").symlink_to("..data/staging.yaml")
+    listed = os.listdir
+    updates = iter((2, 3))
+
+    def listing(directory: Path) -> list[str]:
+        found = listed(directory)
+        for number in updates:
+            mount(tmp_path, number)
+            break
+        return found
+
+    monkeypatch.setattr(os, "listdir", listing)
+    catalogue = load(tmp_path)
+    assert catalogue.version == "..3"
+    assert str(catalogue.profiles[0].databases[0].listen[0]) == "127.0.0.1:5433"

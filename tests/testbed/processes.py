@@ -131,6 +131,10 @@ class Ambassador:
         snapshot: dict[str, Any] = json.loads(body)
         return snapshot
 
+    def reload(self) -> tuple[int, str]:
+        """Has it read its files anew; the answer's status and text."""
+        return _asked(f"http://127.0.0.1:{self.admin_port}/reload", "POST")
+
     def send(self, number: signal.Signals) -> None:
         self.process.send(number)
 
@@ -193,10 +197,11 @@ def ambassador(tmp_path: Path) -> Iterator[StartAmbassador]:
         yield start
 
 
-def _asked(url: str) -> tuple[int, str]:
+def _asked(url: str, method: str = "GET") -> tuple[int, str]:
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with direct.open(url, timeout=2.0) as answer:
+        question = urllib.request.Request(url, method=method)
+        with direct.open(question, timeout=2.0 if method == "GET" else 10.0) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as refused:
         with refused:

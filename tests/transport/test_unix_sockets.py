@@ -16,7 +16,7 @@ import trio
 
 from dbambassador.demo.processes import temporary_directory
 from dbambassador.errors import CannotListen
-from dbambassador.transport.unix_sockets import close_unix, listen_unix, peer_of
+from dbambassador.transport.unix_sockets import close_unix, listen_unix, peer_of, regrant
 from dbambassador.values import PeerProcess
 from tests.testbed.requirements import require_root
 
@@ -267,3 +267,23 @@ def test_of_two_that_find_a_dead_socket_at_once_one_listens_and_the_other_is_tol
                 each.join(10)
         assert outcomes == [False, True]
         assert not path.exists()
+
+
+@needs_root
+async def test_another_mode_and_group_and_back_again(directory: Path) -> None:
+    path = directory / "s"
+    listener = await listen_unix(str(path), 0o600, "")
+    try:
+        undo = regrant(str(path), 0o660, str(OTHER))
+        found = path.stat()
+        assert (stat.S_IMODE(found.st_mode), found.st_gid) == (0o660, OTHER)
+        with somebody_else(user=1):
+            assert connects(path)
+        undo()
+        found = path.stat()
+        assert (stat.S_IMODE(found.st_mode), found.st_gid) == (0o600, os.getegid())
+        with pytest.raises(CannotListen, match="there is no group nobodys"):
+            regrant(str(path), 0o660, "nobodys")
+        assert path.stat() == found
+    finally:
+        close_unix(listener)

@@ -47,7 +47,7 @@ class MysqlWire:
           key: with that.
           passes_tls: otherwise, a client may have TLS with the server.
         """
-        self._encryption = encryption
+        self.encryption = encryption
         self._key = key
         self._passes_tls = passes_tls and encryption is None
 
@@ -64,9 +64,9 @@ class MysqlWire:
             return NotOpened(Signal.FALTERED, str(malformed))
         if isinstance(greeting, mysql.ServerError):
             return _of_error(first, greeting)
-        if not greeting.capabilities & mysql.CLIENT_PROTOCOL_41 and self._encryption is None:
+        if not greeting.capabilities & mysql.CLIENT_PROTOCOL_41 and self.encryption is None:
             return Opened(to_client=first.whole)  # of before MySQL 4.1: nothing of what follows is known
-        if first.rest and self._encryption is not None:
+        if first.rest and self.encryption is not None:
             # Anybody may have said it: it must not be taken for a part of what is said in TLS.
             return NotOpened(Signal.FALTERED, "it says more than its greeting before TLS")
         handshake = Handshake(hello, first, greeting)
@@ -77,11 +77,11 @@ class MysqlWire:
         return terms
 
     def _terms(self, greeting: mysql.Greeting, request: Request) -> Terms | NotOpened | Denied:
-        if self._encryption is not None:
+        if self.encryption is not None:
             if not greeting.tls:
                 return NotOpened(Signal.FALTERED, no_tls(NO_TLS))
             try:
-                return Terms(False, tls=self._encryption.begin(request.host), key=self._key)
+                return Terms(False, tls=self.encryption.begin(request.host), key=self._key)
             except TlsFailed as failed:
                 return NotOpened(Signal.FALTERED, str(failed))
         if request.exposed and greeting.plugin not in CHALLENGE_RESPONSE:

@@ -60,7 +60,7 @@ class PostgresqlWire:
           encryption: the server's side is encrypted here, and the client's is not.
           passes_tls: otherwise, a client may have TLS with the server.
         """
-        self._encryption = encryption
+        self.encryption = encryption
         self._passes_tls = passes_tls and encryption is None
 
     def hello(self) -> Greeting:
@@ -69,7 +69,7 @@ class PostgresqlWire:
         if isinstance(opening, Left):
             return opening
         if opening.kind is Kind.CANCEL:
-            return Cancel(opening.cancel_key, opening.packet, self._encryption)
+            return Cancel(opening.cancel_key, opening.packet)
         return hello
 
     def open(self, hello: Hello, request: Request) -> wire.Opening:
@@ -81,12 +81,12 @@ class PostgresqlWire:
         if isinstance(opening, Left):
             return opening
         if opening.kind is Kind.CANCEL:
-            return Cancel(opening.cancel_key, opening.packet, self._encryption)
+            return Cancel(opening.cancel_key, opening.packet)
         if opening.kind is Kind.DIRECT_TLS:
             return Left("it began TLS, which the ambassador itself speaks with the server", Refusal.NO_TLS)
-        if self._encryption is None:
+        if self.encryption is None:
             return (yield from _start(hello, request))
-        return (yield from _start_encrypted(self._encryption, hello, request))
+        return (yield from _start_encrypted(self.encryption, hello, request))
 
     def _pass_on(self, hello: Hello, request: Request) -> wire.Opening:
         """The client has whatever encryption it agrees on with the server."""
@@ -122,7 +122,7 @@ class PostgresqlWire:
         if isinstance(opening, Left):
             return opening
         if opening.kind is Kind.CANCEL:
-            return Cancel(opening.cancel_key, opening.packet, self._encryption)
+            return Cancel(opening.cancel_key, opening.packet)
         if opening.kind is Kind.DIRECT_TLS:
             return b""
         try:

@@ -38,8 +38,6 @@ class Cancel:
 
     key: bytes
     packet: bytes
-    encryption: Encryption | None = None
-    """The server's side is encrypted here: who reads the key can cancel as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +131,8 @@ class Wire(Protocol):
 
     opaque: bool
     """Nothing is known of what is said: a session is open once it is connected."""
+    encryption: Encryption | None
+    """The server's side is encrypted here."""
     resets_unopened: bool
     """A server counts connections that end before the session is open against this host. One that has not
     spoken yet is left with a reset, see `dial.reset_on_close`; with any other the conversation is brought to
@@ -163,17 +163,17 @@ class TcpWire:
 
     def __init__(self, encryption: Encryption | None = None) -> None:
         """`encryption`: the server's side is encrypted here, from its first byte on."""
-        self._encryption = encryption
+        self.encryption = encryption
         self.opaque = encryption is None
 
     def hello(self) -> Greeting:
         return at_once(Hello())
 
     def open(self, hello: Hello, request: Request) -> Opening:
-        if self._encryption is None:
+        if self.encryption is None:
             return Opened()
         try:
-            tls = self._encryption.begin(request.host)
+            tls = self.encryption.begin(request.host)
             failure = yield from handshake(tls)
             # A server that speaks first may have done so in one segment with the end of its handshake, and no
             # event will tell of that.
