@@ -201,6 +201,11 @@ ROLE = _gauge("dbambassador_address_role", ("database", "address", "role"), "1 f
 ADDRESS_SESSIONS = _gauge(
     "dbambassador_address_sessions", ("database", "address"), "Sessions that an address has now."
 )
+ADDRESS_LATENCY = _gauge(
+    "dbambassador_address_latency_seconds",
+    ("database", "address"),
+    "Time that an address took when it last answered a check or a dial.",
+)
 CERTIFICATES = _gauge(
     "dbambassador_certificates_usable",
     ("database",),
@@ -249,6 +254,7 @@ SEEN = (
     STATE,
     ROLE,
     ADDRESS_SESSIONS,
+    ADDRESS_LATENCY,
     CERTIFICATES,
     DNS_ADDRESSES,
     DNS_TTL,

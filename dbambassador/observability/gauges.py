@@ -36,10 +36,9 @@ def _of_the_process(snapshot: Snapshot) -> Iterator[Seen]:
     if reload is not None:
         yield families.RELOADED, (), reload["successful"]
         yield families.LOADED_AT, (), reload["loaded_timestamp_seconds"]
-    if "clients" in snapshot:
-        yield families.CLIENTS, (), snapshot["clients"]["connected"]
-        if snapshot["clients"]["limit"] is not None:
-            yield families.CLIENTS_LIMIT, (), snapshot["clients"]["limit"]
+    yield families.CLIENTS, (), snapshot["clients"]["connected"]
+    if snapshot["clients"]["limit"] is not None:
+        yield families.CLIENTS_LIMIT, (), snapshot["clients"]["limit"]
     if relay is not None:
         yield families.RELAY_WAKES, (), relay["wakes"]
         yield families.RELAY_EVENTS, (), relay["events"]
@@ -50,9 +49,8 @@ def _of_the_databases(snapshot: Snapshot) -> Iterator[Seen]:
         name = database["name"]
         yield families.SESSIONS, (name,), database["sessions"]
         yield families.HELD, (name,), database["held"]
-        if "to_server_bytes" in database:
-            yield families.BYTES, (name, "to_server"), database["to_server_bytes"]
-            yield families.BYTES, (name, "to_client"), database["to_client_bytes"]
+        yield families.BYTES, (name, "to_server"), database["to_server_bytes"]
+        yield families.BYTES, (name, "to_client"), database["to_client_bytes"]
         yield families.OUTAGES, (name,), database["outages"]["count"]
         yield families.OUTAGE_SECONDS, (name,), database["outages"]["seconds"]
         if database["certificates"] is not None:
@@ -82,5 +80,7 @@ def _of_an_address(name: str, address: Snapshot) -> Iterator[Seen]:
     where = (name, address["address"])
     yield families.STATE, (*where, address["state"]), 1
     yield families.ADDRESS_SESSIONS, where, address["sessions"]
+    if address["latency_seconds"] is not None:
+        yield families.ADDRESS_LATENCY, where, address["latency_seconds"]
     if address["role"]:
         yield families.ROLE, (*where, address["role"]), 1

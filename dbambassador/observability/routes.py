@@ -90,7 +90,8 @@ class Health:
 
     def _metrics(self, accept: str | None) -> Response:
         form = preferred(accept)
-        exposed = self._sources.metrics.exposed(self._sources.snapshot(), form)
+        snapshot = self._sources.latencies.within(self._sources.snapshot())
+        exposed = self._sources.metrics.exposed(snapshot, form)
         return Response(200, exposed.encode(), form.value)
 
 
