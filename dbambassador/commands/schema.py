@@ -1,4 +1,4 @@
-"""`dbambassador schema`: the JSON Schema of an environment file, or of what a command prints."""
+"""`dbambassador schema`: the JSON Schema of an environment file, a command's output, or a line of the log."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 from dbambassador.errors import ExitCode, UsageError
 from dbambassador.settings.format import environment_schema
 
-HELP = "JSON Schema of an environment file, or of a command's --json output"
+HELP = "JSON Schema of an environment file, a command's --json output, or a line of the log"
 
 ENVIRONMENT = "environment"
-DOCUMENTS = (ENVIRONMENT, "reflect", "explain", "resolve", "check", "status")
+DOCUMENTS = (ENVIRONMENT, "reflect", "explain", "resolve", "check", "status", "log")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         choices=DOCUMENTS,
         default=ENVIRONMENT,
-        help="environment (default), or the command whose output it describes",
+        help="environment (default), the command whose output it describes, or log",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +20,11 @@ _SUBJECTS = dict.fromkeys(("certificates_reloaded", "certificates_unusable"), "c
 REPEAT_WINDOW = 30.0
 """Seconds in which the same message about the same thing is written once."""
 
+RESTLESS = 10
+"""Changes of one thing within `RESTLESS_WINDOW` that are all written: a failover has two or three."""
+RESTLESS_WINDOW = 60.0
+"""Seconds."""
+
 REMEMBERED = 256
 """Subjects whose last message is remembered: far more than databases times kinds of events."""
 
@@ -35,17 +40,35 @@ def threshold(*, quiet: bool, debug: bool) -> Level:
 
 
 @dataclass(slots=True)
-class _Last:
+class _Subject:
+    """What was written about one thing."""
+
     phrase: Phrase
+    """The last that happened to it, written or not."""
+    name: str
     at: datetime
-    suppressed: int = 0
+    """Of the last line."""
+    changes: deque[datetime]
+    """Times of its latest changes, written or not."""
+    repeated: int = 0
+    """How often the last line was left out since."""
+    left_out: int = 0
+    """How many changes were, and were not the last."""
+
+    def restless(self, now: datetime) -> bool:
+        """It changed so often lately that it is time to be brief."""
+        return len(self.changes) == RESTLESS and (now - self.changes[0]).total_seconds() < RESTLESS_WINDOW
+
+    def due(self, now: datetime) -> bool:
+        return (now - self.at).total_seconds() >= REPEAT_WINDOW
 
 
 class Log:
     """Writes a line for each event that has one.
 
     The same message about the same thing is written once in 30 s; how often it came meanwhile is told with
-    the next line about it. Lines of single sessions are never suppressed: who asks for them wants each.
+    the next line about it. What changes all the time is told of every 30 s, as it is then. Who asks for the
+    lines of single sessions wants each of them, and each change.
     """
 
     def __init__(
@@ -56,9 +79,13 @@ class Log:
         self._clock = clock
         self._level = level
         self._line = _structured if structured else _plain
-        self._last: OrderedDict[tuple[str, ...], _Last] = OrderedDict()
+        self._subjects: OrderedDict[tuple[str, ...], _Subject] = OrderedDict()
+        self._owing: dict[tuple[str, ...], _Subject] = {}
+        """Those whose last change is not written yet."""
 
     def __call__(self, event: Event) -> None:
+        if self._owing:
+            self._pay(self._clock())
         if type(event) in phrases.DETAILS and self._level > Level.DEBUG:
             return
         phrase = phrases.phrase(event)
@@ -67,37 +94,64 @@ class Log:
         name = phrases.name(event)
         now = self._clock()
         if phrase.level is Level.DEBUG:
-            self._put(now, name, phrase, 0)
+            self._write(self._line(now, name, phrase, {}) + "\n")
             return
-        subject = (_SUBJECTS.get(name, name), phrase.database, str(getattr(event, "address", "")))
-        last = self._last.pop(subject, None)
-        repeated = 0
-        if last is not None:
-            same = last.phrase.text == phrase.text
-            if same and (now - last.at).total_seconds() < REPEAT_WINDOW:
-                last.suppressed += 1
-                self._last[subject] = last
-                return
-            if same:
-                repeated = last.suppressed
-            elif last.suppressed:
-                self._put(now, name, last.phrase, last.suppressed)
-        self._last[subject] = _Last(phrase, now)
-        if len(self._last) > REMEMBERED:
-            self._last.popitem(last=False)
-        self._put(now, name, phrase, repeated)
+        key = (_SUBJECTS.get(name, name), phrase.database, str(getattr(event, "address", "")))
+        subject = self._subjects.pop(key, None)
+        if subject is None:
+            subject = _Subject(phrase, name, now, deque([now], RESTLESS))
+            self._put(subject, now)
+        else:
+            self._follow(key, subject, name, phrase, now)
+        self._subjects[key] = subject
+        if len(self._subjects) > REMEMBERED:
+            oldest, forgotten = self._subjects.popitem(last=False)
+            if self._owing.pop(oldest, None) is not None:
+                self._put(forgotten, now)
 
-    def _put(self, now: datetime, name: str, phrase: Phrase, repeated: int) -> None:
-        self._write(self._line(now, name, phrase, repeated) + "\n")
+    def _follow(
+        self, key: tuple[str, ...], subject: _Subject, name: str, phrase: Phrase, now: datetime
+    ) -> None:
+        """Writes what has become of something that was written about before, or leaves it out."""
+        if subject.phrase.text == phrase.text and key not in self._owing:
+            if subject.due(now):
+                self._put(subject, now)
+            else:
+                subject.repeated += 1
+            return
+        if subject.repeated:
+            self._put(subject, now)
+        subject.name, subject.phrase = name, phrase
+        restless = subject.restless(now)
+        subject.changes.append(now)
+        subject.left_out += self._owing.pop(key, None) is not None
+        if self._level > Level.DEBUG and restless:
+            self._owing[key] = subject
+        else:
+            self._put(subject, now)
+
+    def _pay(self, now: datetime) -> None:
+        """Writes how it stands now with what changes all the time."""
+        for key, subject in list(self._owing.items()):
+            if subject.due(now):
+                del self._owing[key]
+                self._put(subject, now)
+
+    def _put(self, subject: _Subject, now: datetime) -> None:
+        counts = {"repeated": subject.repeated, "left_out": subject.left_out}
+        left_out = {word: count for word, count in counts.items() if count}
+        self._write(self._line(now, subject.name, subject.phrase, left_out) + "\n")
+        subject.at, subject.repeated, subject.left_out = now, 0, 0
 
 
-def _plain(now: datetime, name: str, phrase: Phrase, repeated: int) -> str:
+def _plain(now: datetime, name: str, phrase: Phrase, left_out: dict[str, int]) -> str:
     level = f"{phrase.level.name.lower()}: " if phrase.level >= Level.WARNING else ""
-    again = f" ({repeated} more like this)" if repeated else ""
-    return f"{now:%H:%M:%S} {level}{printable(phrase.message)}{again}"
+    words = {"repeated": "more like this", "left_out": "changes left out"}
+    counts = "".join(f" ({number} {words[key]})" for key, number in left_out.items())
+    return f"{now:%H:%M:%S} {level}{printable(phrase.message)}{counts}"
 
 
-def _structured(now: datetime, name: str, phrase: Phrase, repeated: int) -> str:
+def _structured(now: datetime, name: str, phrase: Phrase, left_out: dict[str, int]) -> str:
     timestamp = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     line: dict[str, Any] = {
         "timestamp": timestamp,
@@ -105,7 +159,6 @@ def _structured(now: datetime, name: str, phrase: Phrase, repeated: int) -> str:
         "message": printable(phrase.message),
         "event": name,
         **phrase.fields,
+        **left_out,
     }
-    if repeated:
-        line["repeated"] = repeated
     return json.dumps(line)

@@ -7,7 +7,7 @@ needs a person, *debug* for what belongs to one session, dial, check or lookup.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from ipaddress import ip_address
@@ -16,7 +16,7 @@ from typing import Any
 from dbambassador import events
 from dbambassador.events import Event, Refusal
 from dbambassador.observability.wording import count, duration
-from dbambassador.values import Choice, Targets
+from dbambassador.values import Choice, Target, Targets
 
 Fields = dict[str, Any]
 
@@ -33,6 +33,9 @@ _LEVELS = {
     Refusal.NO_TLS: Level.WARNING,
     Refusal.UNSAFE: Level.ERROR,
 }
+NOTICEABLE = 0.1
+"""Seconds without a usable address that are worth a word: a start takes fewer."""
+
 DETAILS: frozenset[type[Event]] = frozenset(
     {
         events.CancelForwarded,
@@ -218,14 +221,17 @@ def _targets(targets: Targets, familiar: bool) -> Phrase:
     if not addresses:
         text = f"DNS gives no address: {targets.failure or 'no answer'}"
         return Phrase(Level.WARNING, text, fields)
-    # An endpoint given as an IP address has no other name.
-    names = dict.fromkeys(target.name for target in targets.targets if target.name != target.address.host)
-    text = f"{', '.join(names) or 'endpoint'} is {', '.join(addresses)}"
+    text = f"{', '.join(_names(targets.targets)) or 'endpoint'} is {', '.join(addresses)}"
     if targets.stale:
         return Phrase(
             Level.WARNING, f"DNS fails, the last known answer is used ({text}): {targets.failure}", fields
         )
     return Phrase(Level.DEBUG if familiar else Level.INFO, text, fields)
+
+
+def _names(targets: Iterable[Target]) -> Iterable[str]:
+    """Each once. An endpoint given as an IP address has none."""
+    return dict.fromkeys(target.name for target in targets if target.name != target.address.host)
 
 
 def _choice(choice: Choice, outage: float) -> Phrase:
@@ -234,15 +240,16 @@ def _choice(choice: Choice, outage: float) -> Phrase:
     if choice.target is not None:
         fields |= {"address": str(choice.target.address)}
         fields |= {"pool": [str(target.address) for target in choice.pool]}
-        names = ", ".join(dict.fromkeys(target.name for target in choice.pool))
         where = ", ".join(str(target.address) for target in choice.pool)
+        where += f" ({names})" if (names := ", ".join(_names(choice.pool))) else ""
         if choice.on_trial:
-            return Phrase(Level.INFO, f"the next session tries {where} ({names})", fields)
-        after = f", after {duration(outage)} without a usable address" if outage else ""
-        return Phrase(Level.INFO, f"sessions go to {where} ({names}){after}", fields)
+            return Phrase(Level.INFO, f"the next session tries {where}", fields)
+        after = f", after {duration(outage)} without a usable address" if outage >= NOTICEABLE else ""
+        return Phrase(Level.INFO, f"sessions go to {where}{after}", fields)
     fields |= {"address": None, "pool": []}
     if not choice.settled:
-        return Phrase(Level.INFO, f"looking for a usable address: {choice.why}", fields)
+        # What comes of it within seconds has a line of its own.
+        return Phrase(Level.DEBUG, f"looking for a usable address: {choice.why}", fields)
     return Phrase(Level.WARNING, f"no usable address: {choice.why}", fields)
 
 

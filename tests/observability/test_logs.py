@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from dbambassador import events
 from dbambassador.events import Event, Events
-from dbambassador.observability.logs import REMEMBERED, Log, threshold
+from dbambassador.observability.logs import REMEMBERED, REPEAT_WINDOW, RESTLESS, Log, threshold
 from dbambassador.observability.phrases import Level, phrase
 from dbambassador.values import Address
 from tests.observability.occurrences import ADDRESS, EVERY
@@ -114,6 +115,72 @@ def test_a_change_is_never_suppressed_and_brings_the_count() -> None:
     assert found == [("refused", None), ("refused", 2), ("reset", None), ("refused", None)]
 
 
+def flap(written: Written, times: int, pause: float = 1.0) -> None:
+    for _ in range(times):
+        written.put(down())
+        written.wait(pause)
+        written.put(events.AddressChanged("orders", ADDRESS, "down", "up", "answered"))
+        written.wait(pause)
+
+
+def test_what_changes_all_the_time_is_told_of_every_30_seconds_as_it_is_then() -> None:
+    written = Written()
+    flap(written, 5)
+    assert len(written.lines) == RESTLESS
+    flap(written, 60)
+    assert 3 <= len(written.lines) - RESTLESS <= 5
+    written.wait(REPEAT_WINDOW)
+    written.put(events.LookupEnded("orders.db.test", "A", "ok", 0.1))
+    assert "is up" in written.lines[-1]
+    left_out = [
+        int(found) for line in written.lines for found in re.findall(r"\((\d+) changes left out", line)
+    ]
+    assert len(written.lines) + sum(left_out) == 2 * 65
+
+
+def test_the_last_of_many_changes_is_told_by_whatever_happens_next() -> None:
+    written = Written(structured=True)
+    flap(written, 8, pause=0.1)
+    told = len(written.lines)
+    written.wait(REPEAT_WINDOW)
+    written.put(events.SessionOpened("orders", ADDRESS))
+    written.put(events.SessionOpened("orders", ADDRESS))
+    (line,) = [json.loads(line) for line in written.lines[told:]]
+    assert (line["state"], line["left_out"]) == ("up", 5)
+
+
+def test_a_quiet_hour_makes_every_change_news_again() -> None:
+    written = Written()
+    flap(written, 5)
+    written.wait(3600)
+    told = len(written.lines)
+    flap(written, 3)
+    assert len(written.lines) == told + 6
+
+
+def test_debug_logs_leave_no_change_out() -> None:
+    written = Written(level=Level.DEBUG)
+    flap(written, 20)
+    assert len(written.lines) == 40
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 40)), max_size=60))
+def test_every_event_is_written_or_counted(steps: list[tuple[str, float]]) -> None:
+    written = Written(structured=True)
+    for why, pause in steps:
+        written.put(down(why))
+        written.wait(pause)
+    written.wait(REPEAT_WINDOW)
+    written.put(events.Ready(0.1), down("other"))
+    written.wait(REPEAT_WINDOW)
+    written.put(events.LookupEnded("orders.db.test", "A", "ok", 0.1))
+    lines = [json.loads(line) for line in written.lines if "address_changed" in line]
+    counted = sum(line.get("left_out", 0) for line in lines)
+    again = sum(line.get("repeated", 0) for line in lines)
+    assert len(lines) + counted + again >= len(steps) + 1
+    assert lines[-1]["why"] == "other"
+
+
 def test_other_subjects_do_not_suppress_each_other() -> None:
     written = Written()
     written.put(down(), down(host="10.0.0.8"), down(), down(host="10.0.0.8"))
@@ -198,6 +265,7 @@ def test_a_reader_that_stalls_stops_nothing() -> None:
 
 LONG_LINES = """
 import os
+import re
 from dbambassador.observability import stderr
 reader, writer = os.pipe()
 os.dup2(writer, 2)

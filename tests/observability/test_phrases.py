@@ -118,7 +118,7 @@ def test_only_what_belongs_to_one_connection_is_debug(event: Event) -> None:
             ": endpoint is 10.0.0.7:5432",
         ),
         (EVERY[1], Level.INFO, "found 1 fact about where this runs, 2 unknown"),
-        (events.ChoiceChanged("orders", lost(2, settled=False, why="x")), Level.INFO, "looking for"),
+        (events.ChoiceChanged("orders", lost(2, settled=False, why="x")), Level.DEBUG, "looking for"),
         (
             events.ChoiceChanged("orders", serving(2, TARGET, on_trial=True)),
             Level.INFO,
