@@ -59,7 +59,7 @@ def answers(question: dict[str, Any]) -> dict[str, Outcome]:
     if isinstance(context, dict):
         return dict.fromkeys(paths, context)
     try:
-        from kubernetes.client import Configuration
+        from kubernetes.client.configuration import Configuration
         from kubernetes.client.rest import RESTClientObject
     except ImportError as error:
         return {kind: {"outcome": "no-client", "detail": str(error)[:MAX_DETAIL]} for kind in paths}
