@@ -15,6 +15,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +24,8 @@ from pathlib import Path
 
 import pytest
 
-from dbambassador.demo.processes import Process, temporary_directory
+from dbambassador.demo.leash import leash
+from dbambassador.demo.processes import Process
 from tests.testbed.debian_roots import Root
 from tests.testbed.processes import PATIENCE, POLL, environ
 from tests.testbed.requirements import missing, require, require_root
@@ -87,6 +89,12 @@ BASES: Mapping[str, tuple[Root, tuple[str, ...]]] = {
     ),
 }
 """What stands for an image, and the instructions that its configuration is made of."""
+
+ENOUGH = 2 * 1024**3
+"""Bytes free: all images and the layers they are made of have 0.8 GB."""
+
+PATIENCE_FOR_IMAGES = 400
+"""Seconds for a test, of which the first one of each worker may make the images, or wait for them."""
 
 WHEELS_VARIABLE = "DBAMBASSADOR_TEST_WHEELS"
 WHEELS = Path(os.environ.get(WHEELS_VARIABLE) or "/var/lib/dbambassador-test/wheels")
@@ -244,34 +252,65 @@ def _first_child(parent: Process) -> int:
     return int(children.read_text())
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "image_store" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(PATIENCE_FOR_IMAGES))
+
+
 @pytest.fixture(scope="session")
 def image_store(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Path]:
-    """Where the images are, made once for all workers (about 20 s)."""
+    """Where the images are, made once for all workers (about 20 s), and removed by the last of them."""
     base = tmp_path_factory.getbasetemp()
-    store = (base if worker_id == "master" else base.parent) / "images"
-    store.mkdir(exist_ok=True)
-    with (store.parent / "images.users").open("w") as users, (store.parent / "images.lock").open("w") as lock:
+    shared = base if worker_id == "master" else base.parent
+    place = shared / "images.place"
+    with (shared / "images.users").open("w") as users, (shared / "images.lock").open("w") as lock:
         fcntl.flock(users, fcntl.LOCK_SH)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (store / "made").exists():
-            with podman_in(store) as podman:
-                _make_images(podman)
-            (store / "made").touch()
+        store = Path(place.read_text()) if place.exists() else _new_store()
+        place.write_text(str(store))
         fcntl.flock(lock, fcntl.LOCK_UN)
         yield store
+        leash.release_directory(store)
         # Whoever can have it alone is the last that uses it.
         try:
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return
         shutil.rmtree(store)
+        place.unlink()
 
 
 @pytest.fixture(scope="session")
 def podman(image_store: Path) -> Iterator[Podman]:
     """A podman for this worker's tests, with all images. What they leave in it ends with the session."""
-    with temporary_directory("dbambassador-podman-") as directory, podman_in(directory, image_store) as made:
-        yield made
+    directory = _directory()
+    try:
+        with podman_in(directory, image_store) as made:
+            yield made
+    finally:
+        shutil.rmtree(directory)
+        leash.release_directory(directory)
+
+
+def _directory() -> Path:
+    """For one podman; in memory where there is enough: unpacked images are a thousand files and more."""
+    memory = Path("/dev/shm")
+    enough = memory.is_dir() and shutil.disk_usage(memory).free > ENOUGH
+    directory = Path(tempfile.mkdtemp(prefix="dbambassador-podman-", dir=memory if enough else None))
+    leash.hold_directory(directory)
+    return directory
+
+
+def _new_store() -> Path:
+    store = _directory()
+    try:
+        with podman_in(store) as podman:
+            _make_images(podman)
+    except BaseException:
+        shutil.rmtree(store)
+        raise
+    return store
 
 
 def _make_images(podman: Podman) -> None:
