@@ -26,6 +26,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
@@ -188,10 +189,11 @@ def shake(tree: Tree, wanted: Iterable[str]) -> None:
             tree.delete(path)
 
 
-def imported(file: Path, module: str) -> set[str]:
+@cache
+def imported(file: Path, module: str) -> frozenset[str]:
     """What this file imports when it runs: whole names."""
     package = module.split(".") if file.name == "__init__.py" else module.split(".")[:-1]
-    found = set()
+    found = set[str]()
     for node in running(ast.parse(file.read_bytes())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
@@ -199,7 +201,7 @@ def imported(file: Path, module: str) -> set[str]:
             above = package[: len(package) - node.level + 1] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
             found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-    return found
+    return frozenset(found)
 
 
 def running(tree: ast.AST) -> Iterator[ast.AST]:

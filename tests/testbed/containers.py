@@ -206,7 +206,7 @@ class Podman:
         """Builds a Dockerfile without a network, from the wheels at hand; gives the image's id."""
         volumes = (f"{self.directory}/pip.conf:/etc/pip.conf:ro", f"{WHEELS}:/wheels:ro")
         return self(
-            *("build", "--quiet", "--pull=never", "--network=none", "--format=docker"),
+            *("build", "--quiet", "--pull=never", "--network=none", "--format=docker", "--layers=false"),
             *(f"--volume={volume}" for volume in volumes),
             *(f"--tag={tag}", *options, context),
             timeout=180.0,
