@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from dbambassador.injection.tree import Mapping, Node, Scalar, Sequence, content_end, node_of
+from dbambassador.injection.tree import Mapping, Node, Scalar, Sequence, content_end, node_of, text_of
 
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 """What ends a line in YAML 1.1."""
@@ -23,6 +23,10 @@ _BLANK = " \t\n\r\x85\u2028\u2029"
 _SPACES = " \t"
 _WIDTH = 110
 """Characters of a line, at which a collection of single values is broken into lines of its own."""
+
+
+class NotInPlace(Exception):
+    """The text is written in a style that nobody uses for such a list, as `? key`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,8 @@ def applied(text: str, edits: Iterable[Edit]) -> str:
     """The text with all edits made; those at one place in the order given."""
     parts, position = [], 0
     for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
-        assert edit.start >= position, "edits overlap"
+        if edit.start < position:
+            raise NotInPlace
         parts += [text[position : edit.start], edit.text]
         position = edit.end
     return "".join([*parts, text[position:]])
@@ -80,7 +85,7 @@ class Page:
             written = self._flow(item, margin or "", unit if many else None)
         else:
             column = self._column(start)
-            dash = self.text.rindex("-", 0, start)
+            dash = self._dash(start)
             lines = _block([item], indented=self._indented(dash, name))
             written = self.newline.join([lines[0][2:], *(" " * (column - 2) + line for line in lines[1:])])
         self.edits.append(Edit(start, end, written))
@@ -102,11 +107,11 @@ class Page:
         else:
             for number in numbers:
                 item = sequence.items[number]
-                self._lines_out(self.text.rindex("-", 0, item.start), self._end(item))
+                self._lines_out(self._dash(item.start), self._end(item))
         sequence.items = [item for number, item in enumerate(sequence.items) if number not in numbers]
 
     def _new_key(self, mapping: Mapping, key: str, items: list[Any], before: str) -> None:
-        position = next(n for n, (name, _) in enumerate(mapping.pairs) if _is(name, before))
+        position = next(n for n, (name, _) in enumerate(mapping.pairs) if text_of(name) == before)
         name, value = mapping.pairs[position]
         if mapping.flow:
             margin = self._margin(name.start)
@@ -132,7 +137,7 @@ class Page:
             written = "".join(f"{self._flow(item, margin or '', unit)},{separator}" for item in items)
             self.edits.append(Edit(first, first, written))
         else:
-            dash = self.text.rindex("-", 0, first)
+            dash = self._dash(first)
             margin = self.text[self._line_start(dash) : dash]
             lines = _block(items, indented=self._indented(dash, key))
             self._lines_below(key.end, [margin + line for line in lines])
@@ -176,6 +181,15 @@ class Page:
         """Whether the list of this key, whose item has its dash here, stands deeper than the key."""
         return self._column(dash) > self._column(key.start)
 
+    def _dash(self, item: int) -> int:
+        """The dash of a block list's item; one in a comment between the two is none."""
+        dash = self.text.rfind("-", 0, item)
+        while dash >= 0 and self._margin(dash) is None:
+            dash = self.text.rfind("-", 0, dash)
+        if dash < 0:
+            raise NotInPlace
+        return dash
+
     def _column(self, index: int) -> int:
         return index - self._line_start(index)
 
@@ -191,7 +205,7 @@ class Page:
         assert pair is not None
         indented = True
         if isinstance(pair[1], Sequence) and pair[1].items and not pair[1].flow:
-            indented = self._indented(self.text.rindex("-", 0, pair[1].items[0].start), pair[0])
+            indented = self._indented(self._dash(pair[1].items[-1].start), pair[0])
         return [margin + "  " * indented + line for line in _block(items, indented=indented)]
 
     def _above_comments(self, start: int, margin: str, bound: int) -> int:
@@ -241,12 +255,8 @@ class Page:
         return node.start + len(self.text[node.start : end].rstrip(_BLANK))
 
 
-def _is(name: Node, key: str) -> bool:
-    return isinstance(name, Scalar) and name.value == key
-
-
 def _pair(mapping: Mapping, key: str) -> tuple[Node, Node] | None:
-    return next((pair for pair in mapping.pairs if _is(pair[0], key)), None)
+    return next((pair for pair in mapping.pairs if text_of(pair[0]) == key), None)
 
 
 class _Level(yaml.SafeDumper):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dbambassador.errors import InvalidConfiguration, Problem
-from dbambassador.injection.edits import Page, applied
+from dbambassador.injection.edits import NotInPlace, Page, applied
 from dbambassador.injection.fingerprint import fingerprint
 from dbambassador.injection.parsing import documents
 from dbambassador.injection.pods import Outcome, inject, remove
@@ -69,10 +69,11 @@ def _changed(files: Sequence[File], wanted: Wanted | None) -> Result:
                 outcomes += _of_document(file.name, page, root, wanted, problems)
                 if not is_null(root):
                     expected.append(fingerprint(root))
+            texts.append((_BOM if text.startswith(_BOM) else "") + applied(page.text, page.edits))
         except InvalidConfiguration as error:
             problems += error.problems
-            continue
-        texts.append((_BOM if text.startswith(_BOM) else "") + applied(page.text, page.edits))
+        except NotInPlace:
+            problems.append(_style(file.name, None, "it"))
     if problems:
         raise InvalidConfiguration(tuple(problems))
     joined = "".join(_stream(texts))
@@ -94,6 +95,8 @@ def _of_document(
                     yield inject(page, each, wanted)
             except InvalidConfiguration as error:
                 problems += error.problems
+            except NotInPlace:
+                problems.append(_style(file, each.line, f"{each.kind} {each.name}"))
     except InvalidConfiguration as error:
         problems += error.problems
 
@@ -135,14 +138,16 @@ def _verify(files: Sequence[File], text: str, expected: list[bytes]) -> None:
     except InvalidConfiguration:
         found = []
     if found != expected:
-        place = next(
-            (n for n, pair in enumerate(zip(found, expected, strict=False)) if pair[0] != pair[1]), 0
-        )
-        problem = Problem(
-            name,
-            "",
-            f"a style that cannot be edited in place, in document {place + 1}",
-            "initContainers and volumes as ordinary lists",
-            hint="write them in block style, without anchors",
-        )
-        raise InvalidConfiguration((problem,))
+        pairs = enumerate(zip(found, expected, strict=False), start=1)
+        place = next((number for number, (one, other) in pairs if one != other), 1)
+        raise InvalidConfiguration((_style(name, None, f"document {place}"),))
+
+
+def _style(file: str, line: int | None, what: str) -> Problem:
+    return Problem(
+        file,
+        "",
+        f"a style that cannot be edited in place, in {what}",
+        "ordinary lists under initContainers, containers and volumes",
+        line,
+    )
