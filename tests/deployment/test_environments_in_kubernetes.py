@@ -35,7 +35,7 @@ OVERLAYS = {
     "on-prem": "kubernetes-on-prem",
     **{name: name for name in PRODUCTION if name.startswith("production-")},
 }
-EXAMPLES = ("before-1.29", "cron-job", "job", "stateful-set")
+EXAMPLES = ("before-1.29", "cron-job", "init-container", "job", "stateful-set")
 IN_PRODUCTION = sorted(overlay for overlay, name in OVERLAYS.items() if name in PRODUCTION)
 
 
