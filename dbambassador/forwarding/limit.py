@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import sys
+from dbambassador.transport.descriptors import FEWEST_PLACES, allowed, http_places
 
 RESERVED = 64
-"""Descriptors for everything but sessions: listeners, checks, questions to nameservers, files."""
+"""Descriptors for everything but sessions: listeners, checks, questions to nameservers, files, and two HTTP
+ports with the fewest places."""
 PER_SESSION = 2
 
 
 def capacity() -> int:
-    """Clients for whom there are descriptors, after raising the soft limit to the hard one. 0: no limit."""
-    if sys.platform == "win32":
+    """Clients for whom there are descriptors. 0: no limit."""
+    descriptors = allowed()
+    if not descriptors:
         return 0
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-            soft = hard
-        except (OSError, ValueError):
-            pass  # macOS has a lower limit that it does not tell
-    return 0 if soft == resource.RLIM_INFINITY else max(1, (soft - RESERVED) // PER_SESSION)
+    http = 2 * (http_places(descriptors) - FEWEST_PLACES)
+    return max(1, (descriptors - RESERVED - http) // PER_SESSION)
 
 
 class Limit:

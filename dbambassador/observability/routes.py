@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_address
+from time import monotonic
 from typing import Any, TypeVar
 
 from dbambassador.events import (
@@ -23,10 +24,10 @@ from dbambassador.events import (
     ReloadUntimely,
     RequestCrashed,
 )
-from dbambassador.observability import page
-from dbambassador.observability.exposition import preferred
+from dbambassador.observability.exposition import Format, preferred
 from dbambassador.observability.latencies import Latencies
 from dbambassador.observability.metrics import Metrics
+from dbambassador.observability.page import render
 from dbambassador.observability.page_files import page_files
 from dbambassador.observability.recent import Recent
 from dbambassador.observability.traffic import Traffic
@@ -64,6 +65,10 @@ class Sources:
         return whole
 
 
+SHARED = 0.1
+"""Seconds for which the requests of a crowd share an answer: each costs up to a millisecond to make, and a
+kubelet behind a thousand of them is to have its own within 1 s."""
+
 LONGEST_SILENCE = 10.0
 """Seconds of the relay engine: what stalls a whole container for longer (a full CPU quota, a suspended host)
 stalls the probe as well."""
@@ -80,16 +85,19 @@ class Health:
             "/readiness": lambda: _verdict(not_ready(sources.snapshot())),
             "/liveness": lambda: _verdict(not_alive(sources.relay_silence())),
         }
+        self._metrics = {form: _Shared(partial(self._exposed, form)) for form in Format}
 
     def __call__(self, request: Request) -> Response:
-        answers = {**self._answers, "/metrics": lambda: self._metrics(request.header("accept"))}
+        answers: dict[str, Answer] = {
+            **self._answers,
+            "/metrics": self._metrics[preferred(request.header("accept"))],
+        }
         answer = answers.get(request.path)
         if answer is None:
             return text(404, f"not found; there are {', '.join(answers)}")
         return _checked(request, {"GET": answer, "HEAD": answer}, "health", self._publish)
 
-    def _metrics(self, accept: str | None) -> Response:
-        form = preferred(accept)
+    def _exposed(self, form: Format) -> Response:
         snapshot = self._sources.latencies.within(self._sources.snapshot())
         exposed = self._sources.metrics.exposed(snapshot, form)
         return Response(200, exposed.encode(), form.value)
@@ -102,9 +110,10 @@ class Admin:
         self._sources = sources
         self._publish = publish
         self._traffic = Traffic()
+        page, status = _Shared(self._page), _Shared(self._status)
         self._answers: dict[str, dict[str, Callable[[], Response | Awaitable[Response]]]] = {
-            "/": {"GET": self._page, "HEAD": self._page},
-            "/status": {"GET": self._status, "HEAD": self._status},
+            "/": {"GET": page, "HEAD": page},
+            "/status": {"GET": status, "HEAD": status},
             "/quitquitquit": {"POST": self._quit},
             "/reload": {"POST": self._reload},
         }
@@ -121,8 +130,8 @@ class Admin:
 
     def _page(self) -> Response:
         snapshot, files = self._sources.full(), page_files()
-        self._traffic.note(snapshot, time.monotonic())
-        shown = page.render(snapshot, self._traffic, files)
+        self._traffic.note(snapshot, monotonic())
+        shown = render(snapshot, self._traffic, files)
         policy = ("Content-Security-Policy", files.policy)
         return Response(200, shown.encode(), "text/html; charset=utf-8", (policy, *HEADERS))
 
@@ -154,6 +163,24 @@ def reloaded(outcome: Reloaded) -> Response:
 
 def _lines(lines: Iterable[str]) -> bytes:
     return "".join(f"{printable(line)}\n" for line in lines).encode()
+
+
+class _Shared:
+    """An answer that is made for each request, but for those of a crowd: they get one of a moment ago."""
+
+    def __init__(self, make: Answer) -> None:
+        self._make = make
+        self._last: Response | None = None
+        self._made_at = 0.0
+
+    def __call__(self) -> Response:
+        self._last, self._made_at = self._make(), monotonic()
+        return self._last
+
+    def of_a_moment_ago(self) -> Response:
+        if self._last is None or monotonic() - self._made_at > SHARED:
+            return self()
+        return self._last
 
 
 def not_started(snapshot: Snapshot) -> str:
@@ -207,6 +234,8 @@ def _checked(
         allowed = ", ".join(answers)
         return Response(405, f"only by {allowed}\n".encode(), headers=(("Allow", allowed),))
     try:
+        if request.crowded and isinstance(answer, _Shared):
+            return answer.of_a_moment_ago()
         return answer()
     except Exception as error:
         # A bug in what we show must not end what we serve.

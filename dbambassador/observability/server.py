@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
 from dbambassador.errors import CannotListen, UsageError
 from dbambassador.events import HttpOpened, HttpSkipped, Publish
 from dbambassador.observability.routes import Admin, Health, Sources
-from dbambassador.transport.http import serve
+from dbambassador.transport.descriptors import allowed, http_places
+from dbambassador.transport.http import Limits, serve
 
 LOOPBACKS = ("127.0.0.1", "::1")
 
@@ -65,9 +67,10 @@ async def serve_http(
     except BaseException:
         await _close(health)
         raise
+    limits = Limits.of(http_places(allowed()))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(serve, health, Health(sources, publish))
-        nursery.start_soon(serve, admin, Admin(sources, publish))
+        nursery.start_soon(partial(serve, limits=limits), health, Health(sources, publish))
+        nursery.start_soon(partial(serve, limits=limits), admin, Admin(sources, publish))
         task_status.started(HttpAddresses(_addresses(health), _addresses(admin)))
 
 

@@ -7,11 +7,12 @@ seconds. The leaf knows nothing of what it serves.
 
 from __future__ import annotations
 
-import errno
 import http
 import inspect
 import os
+import re
 import socket
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,13 +20,13 @@ from dataclasses import dataclass
 import h11
 import trio
 
+from dbambassador.transport.descriptors import MOST_PLACES
 from dbambassador.transport.http_messages import Failure, Request, Response, text
 
 READ = 16 * 1024
 
-# accept() errors that say "no room now": Linux accept(2). Waiting is all that helps.
-NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-ROOM_RETRY = 0.1
+# Seconds after an error of accept(), as "no descriptor left": waiting is all that helps.
+ACCEPT_RETRY = 0.1
 
 # Larger than any status page or metrics text of ours: an answer beyond it comes from something else.
 MAX_ANSWER = 8 * 1024 * 1024
@@ -40,15 +41,19 @@ class Limits:
 
     header_bytes: int = 16 * 1024
     """Request line and headers together; beyond it, by one read at most, 431. Browsers stay below 8 KiB."""
-    body_bytes: int = 64 * 1024
-    """Beyond it 413."""
-    connections: int = 64
+    body_bytes: int = 4 * 1024
+    """Beyond it 413. No order of ours has a body."""
+    connections: int = MOST_PLACES
     """Served at the same time; later ones wait in the kernel's listen queue."""
     deadline: float = 5.0
     """Seconds to receive a request (also the next one on a kept connection), and again to answer it."""
     crowded_deadline: float = 0.25
-    """The same while others wait for a slot: slow clients must not starve a kubelet, which gives up after
-    1 s. A client has it twice: to ask, and to take the answer and leave."""
+    """The same while others wait for a place: a kubelet behind them gives up after 1 s."""
+
+    @classmethod
+    def of(cls, places: int) -> Limits:
+        """For so many connections. With few places, who gives a sign of life must do so the sooner."""
+        return cls(connections=places, crowded_deadline=cls().crowded_deadline * places / MOST_PLACES)
 
 
 Handler = Callable[[Request], Response | Awaitable[Response]]
@@ -73,59 +78,87 @@ class _Crowd:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._slots = trio.Semaphore(limits.connections)
-        self._awaited: set[trio.CancelScope] = set()
+        self._places = trio.Semaphore(limits.connections)
+        self._awaited: OrderedDict[trio.CancelScope, float] = OrderedDict()
+        """Until when each is borne if others wait for its place; who came first, first."""
+
+    @property
+    def dense(self) -> bool:
+        """So many are there that each is served one request: none may fill the place with a train of them."""
+        return self._places.value < self.limits.connections // 2
+
+    def enter_nowait(self) -> bool:
+        """Takes a place if there is one."""
+        try:
+            self._places.acquire_nowait()
+        except trio.WouldBlock:
+            return False
+        return True
 
     async def enter(self) -> None:
-        if self._slots.value == 0:
-            soon = trio.current_time() + self.limits.crowded_deadline
-            for scope in self._awaited:
-                scope.deadline = min(scope.deadline, soon)
-        await self._slots.acquire()
+        """Waits for a place. Who has kept us waiting for the longest time leaves for it."""
+        if self._places.value == 0 and self._awaited:
+            scope, borne_until = self._awaited.popitem(last=False)
+            scope.deadline = min(scope.deadline, borne_until)
+        await self._places.acquire()
 
     def leave(self) -> None:
-        self._slots.release()
+        self._places.release()
 
     @contextmanager
-    def patience(self) -> Iterator[trio.CancelScope]:
-        crowded = self._slots.statistics().tasks_waiting > 0
-        with trio.move_on_after(self.limits.crowded_deadline if crowded else self.limits.deadline) as scope:
-            self._awaited.add(scope)
+    def patience(self, *, leaving: bool = False) -> Iterator[trio.CancelScope]:
+        """Bounds a wait for a client. `leaving`: it has its answer, and its place is given away first."""
+        crowded = self._places.statistics().tasks_waiting > 0
+        borne = 0.0 if leaving else self.limits.crowded_deadline
+        with trio.move_on_after(borne if crowded else self.limits.deadline) as scope:
+            self._awaited[scope] = trio.current_time() + borne
+            if leaving:
+                self._awaited.move_to_end(scope, last=False)
             try:
                 yield scope
             finally:
-                self._awaited.discard(scope)
+                self._awaited.pop(scope, None)
 
 
 async def _accept(listener: trio.SocketListener, handler: Handler, crowd: _Crowd) -> None:
+    """Accepts all who wait before any of them is served: else each would wait for a request of all others."""
     async with listener, trio.open_nursery() as nursery:
-        while True:
-            try:
-                stream = await listener.accept()
-            except OSError as error:
-                if error.errno not in NO_ROOM:
-                    raise
-                await trio.sleep(ROOM_RETRY)
-                continue
-            try:
+        with _plain(listener.socket) as listening:
+            while True:
+                await trio.lowlevel.wait_readable(listening)
                 await crowd.enter()
-            except trio.Cancelled:
-                await trio.aclose_forcefully(stream)
-                raise
-            nursery.start_soon(_converse, stream, handler, crowd)
+                try:
+                    client, _ = listening.accept()
+                    nursery.start_soon(_converse, client, handler, crowd)
+                    while crowd.enter_nowait():
+                        client, _ = listening.accept()
+                        nursery.start_soon(_converse, client, handler, crowd)
+                except BlockingIOError:
+                    crowd.leave()
+                except OSError:
+                    crowd.leave()
+                    await trio.sleep(ACCEPT_RETRY)
 
 
-async def _converse(stream: trio.SocketStream, handler: Handler, crowd: _Crowd) -> None:
-    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=crowd.limits.header_bytes)
+@contextmanager
+def _plain(listening: trio.socket.SocketType) -> Iterator[socket.socket]:
+    """The same socket for the standard library: trio's lets others run after each accept."""
+    with socket.socket(fileno=os.dup(listening.fileno())) as plain:
+        plain.setblocking(False)
+        yield plain
+
+
+async def _converse(client: socket.socket, handler: Handler, crowd: _Crowd) -> None:
     try:
-        async with stream:
+        connection = h11.Connection(h11.SERVER, max_incomplete_event_size=crowd.limits.header_bytes)
+        async with trio.SocketStream(trio.socket.from_stdlib_socket(client)) as stream:
             while await _exchange(stream, connection, handler, crowd):
                 connection.start_next_cycle()
             answered = connection.our_state is not h11.IDLE
-            if answered and connection.their_state not in (h11.DONE, h11.CLOSED, h11.MUST_CLOSE):
+            if answered and connection.their_state not in (h11.CLOSED, h11.MUST_CLOSE):
                 # Closing with unread bytes makes TCP reset, and the peer may lose the answer
                 # (RFC 9112 section 9.6).
-                with crowd.patience():
+                with crowd.patience(leaving=True):
                     await stream.send_eof()
                     while await stream.receive_some(READ):
                         pass
@@ -140,32 +173,32 @@ async def _exchange(
 ) -> bool:
     """One request and its answer. True if the connection can serve another."""
     with crowd.patience() as scope:
-        asked = await _receive(stream, connection, crowd.limits)
+        asked = await _receive(stream, connection, crowd)
     if scope.cancelled_caught:
         silent = connection.their_state is h11.IDLE and not connection.trailing_data[0]
         asked = None if silent else text(408, "the request took too long")
     if asked is None:
         return False
 
-    method = ""
-    with trio.move_on_after(crowd.limits.deadline) as scope:
-        response: Response | None = None
-        try:
-            if isinstance(asked, Request):
-                method = asked.method
+    response = asked if isinstance(asked, Response) else None
+    try:
+        if isinstance(asked, Request):
+            with trio.move_on_after(crowd.limits.deadline):
                 answer = handler(asked)
                 response = await answer if inspect.isawaitable(answer) else answer
-            else:
-                response = asked
-            await stream.send_all(_encode(connection, response, method))
-        finally:
-            if response is not None and response.afterwards is not None:
-                response.afterwards()
+        if response is None:
+            return False
+        method = asked.method if isinstance(asked, Request) else ""
+        with crowd.patience() as scope:
+            await stream.send_all(_encode(connection, response, method, close=crowd.dense))
+    finally:
+        if response is not None and response.afterwards is not None:
+            response.afterwards()
     return not scope.cancelled_caught and connection.our_state is connection.their_state is h11.DONE
 
 
 async def _receive(
-    stream: trio.SocketStream, connection: h11.Connection, limits: Limits
+    stream: trio.SocketStream, connection: h11.Connection, crowd: _Crowd
 ) -> Request | Response | None:
     """A whole request, the answer to a bad one, or None where the client went away without asking."""
     head: h11.Request | None = None
@@ -186,25 +219,35 @@ async def _receive(
                 head = event
             case h11.Data():
                 body += event.data
-                if len(body) > limits.body_bytes:
-                    return text(413, f"the body is larger than {limits.body_bytes} bytes")
+                if len(body) > crowd.limits.body_bytes:
+                    return text(413, f"the body is larger than {crowd.limits.body_bytes} bytes")
             case h11.EndOfMessage() if head is not None:
-                path, _, query = head.target.decode("latin-1").partition("?")
-                headers = tuple(
-                    (name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers
-                )
-                return Request(head.method.decode("latin-1"), path, query, headers, bytes(body))
+                return _request(head, bytes(body), crowded=crowd.dense)
             case _:
                 return None
 
 
-def _encode(connection: h11.Connection, response: Response, method: str) -> bytes:
+def _request(head: h11.Request, body: bytes, *, crowded: bool) -> Request:
+    target = head.target.decode("latin-1")
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers]
+    scheme, absolute, rest = target.partition("://")
+    if absolute and scheme.lower() in ("http", "https"):
+        # As to a proxy; what it names counts, and no Host header (RFC 9112 section 3.2.2).
+        authority = re.split("[/?]", rest, maxsplit=1)[0]
+        target = rest.removeprefix(authority)
+        target = target if target.startswith("/") else f"/{target}"
+        headers = [("host", authority), *((name, value) for name, value in headers if name != "host")]
+    path, _, query = target.partition("?")
+    return Request(head.method.decode("latin-1"), path, query, tuple(headers), body, crowded)
+
+
+def _encode(connection: h11.Connection, response: Response, method: str, *, close: bool) -> bytes:
     headers = [
         ("Content-Type", response.content_type),
         ("Content-Length", str(len(response.body))),
         *response.headers,
     ]
-    if connection.their_state is not h11.DONE:
+    if close or connection.their_state is not h11.DONE:
         headers.append(("Connection", "close"))
     reason = http.HTTPStatus(response.status).phrase
     data = connection.send(h11.Response(status_code=response.status, headers=headers, reason=reason)) or b""

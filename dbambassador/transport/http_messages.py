@@ -15,6 +15,8 @@ class Request:
     headers: tuple[tuple[str, str], ...] = ()
     """Names in lower case, in the order sent."""
     body: bytes = b""
+    crowded: bool = False
+    """So many others ask at the same time that an answer of a moment ago will do."""
 
     def header(self, name: str) -> str | None:
         """The first value of a header, by its name in lower case."""

@@ -87,9 +87,12 @@ def _block(style: Random, value: Any, column: int) -> list[str]:
     """The lines of a collection by hand: comments and blank lines anywhere, any indentation."""
     lines: list[str] = []
     margin = " " * column
-    for entry in value.items() if isinstance(value, dict) else enumerate(value):
-        lines += _between(style, column)
-        lines += _entry(style, entry, margin) if isinstance(value, dict) else _item(style, entry[1], margin)
+    if isinstance(value, dict):
+        for entry in value.items():
+            lines += [*_between(style, column), *_entry(style, entry, margin)]
+    else:
+        for item in value:
+            lines += [*_between(style, column), *_item(style, item, margin)]
     return lines
 
 

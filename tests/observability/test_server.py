@@ -7,6 +7,7 @@ import math
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -25,12 +26,13 @@ from dbambassador.events import (
     ReloadRefused,
     ReloadUntimely,
 )
+from dbambassador.observability import routes
 from dbambassador.observability.metrics import Metrics
 from dbambassador.observability.recent import Recent
 from dbambassador.observability.routes import Sources, is_loopback
 from dbambassador.observability.server import HttpAddresses, HttpSettings, serve_http
 from dbambassador.transport.http import fetch
-from dbambassador.transport.http_messages import Response
+from dbambassador.transport.http_messages import Request, Response
 from tests.observability import samples
 
 FREE = HttpSettings(http_port=0, admin_port=0)
@@ -365,6 +367,44 @@ async def test_an_address_of_another_host_is_an_error() -> None:
 async def test_both_on_one_port_is_refused() -> None:
     with pytest.raises(UsageError, match="both 9999"):
         await serve_http(HttpSettings(http_port=9999, admin_port=9999), Ambassador().sources, lambda _: None)
+
+
+async def test_a_request_to_a_proxy_needs_a_loopback_host_as_well() -> None:
+    async with running() as ambassador, await trio.open_tcp_stream(*ambassador.opened.admin[0]) as stream:
+        await stream.send_all(b"POST http://evil.example/quitquitquit HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 403 ")
+        assert ambassador.quits == 0
+
+
+async def never(trigger: str) -> Reloaded:
+    raise AssertionError(trigger)
+
+
+@pytest.mark.parametrize(("port", "path"), [("health", "/metrics"), ("admin", "/status"), ("admin", "/")])
+def test_a_crowd_shares_an_answer(port: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(routes, "monotonic", lambda: now)
+    asked = 0
+
+    def snapshot() -> dict[str, Any]:
+        nonlocal asked
+        asked += 1
+        return samples.running()
+
+    sources = Sources(snapshot, Metrics(), Recent(lambda: 5.0), lambda: None, never)
+    handler = routes.Health if port == "health" else routes.Admin
+    answer = handler(sources, lambda _: None)
+    alone = Request("GET", path, headers=(("host", "localhost"),))
+    crowded = replace(alone, crowded=True)
+    first = answer(crowded)
+    now += routes.SHARED
+    assert answer(crowded) is first
+    assert asked == 1
+    answer(alone)
+    assert asked == 2
+    now += 1.01 * routes.SHARED
+    answer(crowded)
+    assert asked == 3
 
 
 async def test_200_requests_at_once_and_slow_clients_leave_liveness_alive() -> None:

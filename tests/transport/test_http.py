@@ -144,6 +144,31 @@ async def test_slow_and_silent_clients_are_cut_off() -> None:
         assert trio.current_time() - began < 5
 
 
+@pytest.mark.parametrize(
+    ("target", "path", "query", "host"),
+    [
+        (b"http://other.example/a?b=c", "/a", "b=c", "other.example"),
+        (b"HTTP://localhost:9091", "/", "", "localhost:9091"),
+        (b"https://[::1]:1?x", "/", "x", "[::1]:1"),
+        (b"/a://b", "/a://b", "", "x"),
+        (b"*", "*", "", "x"),
+    ],
+)
+async def test_what_a_request_to_a_proxy_names_counts_and_no_host_header(
+    target: bytes, path: str, query: str, host: str
+) -> None:
+    seen: list[Request] = []
+
+    def look(request: Request) -> Response:
+        seen.append(request)
+        return text(200, "ok")
+
+    async with served(look) as port:
+        assert b" 200 " in await raw(port, b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n")
+    assert (seen[0].path, seen[0].query, seen[0].header("host")) == (path, query, host)
+    assert seen[0].header("a") == "b"
+
+
 async def drip(stream: trio.SocketStream) -> None:
     while True:
         await stream.send_all(b"X")
@@ -219,6 +244,42 @@ async def test_slow_clients_in_every_slot_do_not_starve_the_next() -> None:
         assert answer.status == 200
         assert trio.current_time() - began < 5
         for stream in streams:
+            await stream.aclose()
+
+
+async def test_who_has_waited_longest_leaves_first_and_alone() -> None:
+    async with served(limits=Limits(connections=3, deadline=60, crowded_deadline=0.05)) as port:
+        first, second, third = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(3)]
+        for stream in (first, second, third):
+            await stream.send_all(b"GET / HTTP/1.1\r\n")
+            await trio.sleep(0.1)
+        assert isinstance(await fetch("127.0.0.1", port, "GET", "/", timeout=10), Response)
+        with trio.fail_after(5):
+            assert (await first.receive_some()).startswith(b"HTTP/1.1 408 ")
+            for stream in (second, third):
+                await stream.send_all(b"Host: x\r\n\r\n")
+                assert (await stream.receive_some()).startswith(b"HTTP/1.1 200 ")
+        for stream in (first, second, third):
+            await stream.aclose()
+
+
+async def test_in_a_dense_crowd_each_connection_is_served_one_request() -> None:
+    crowded: list[bool] = []
+
+    def look(request: Request) -> Response:
+        crowded.append(request.crowded)
+        return text(200, "ok")
+
+    one = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with served(look, Limits(connections=4)) as port:
+        assert (await raw(port, one * 3)).count(b" 200 ") == 3
+        silent = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(3)]
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        answer = await raw(port, one * 3)
+        assert answer.count(b" 200 ") == 1
+        assert b"connection: close" in answer.lower()
+        assert crowded == [False, False, False, True]
+        for stream in silent:
             await stream.aclose()
 
 
