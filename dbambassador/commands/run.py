@@ -21,6 +21,8 @@ from dbambassador.observability.metrics import Metrics
 from dbambassador.observability.recent import Recent
 from dbambassador.observability.routes import Sources
 from dbambassador.observability.server import HttpSettings, serve_http
+from dbambassador.observability.systemd import serve_manager
+from dbambassador.transport.notify_socket import ServiceManager, service_manager
 
 HELP = "serve the databases of the environment that this runs in"
 
@@ -52,10 +54,11 @@ def run(options: argparse.Namespace) -> ExitCode:
     level = threshold(quiet=options.quiet, debug=options.debug_logs)
     log = Log(stderr.write, stderr.local_time, level=level, structured=options.structured_logs)
     events.subscribe(log)
-    return trio.run(_run, terms, http, events, strict_exception_groups=True)
+    manager = service_manager(os.environ, os.getpid())
+    return trio.run(_run, terms, http, events, manager, strict_exception_groups=True)
 
 
-async def _run(terms: Terms, http: HttpSettings, events: Events) -> ExitCode:
+async def _run(terms: Terms, http: HttpSettings, events: Events, manager: ServiceManager | None) -> ExitCode:
     metrics, recent = Metrics(process.measured), Recent(trio.current_time)
     latencies = Latencies()
     events.subscribe(metrics)
@@ -76,6 +79,8 @@ async def _run(terms: Terms, http: HttpSettings, events: Events) -> ExitCode:
                     ambassador.relay_silence,
                     latencies,
                 )
+                if manager is not None:
+                    await nursery.start(serve_manager, manager, sources, events)
                 await nursery.start(serve_http, http, sources, events.publish)
                 code = await ambassador.run(signals)
                 nursery.cancel_scope.cancel()
