@@ -38,6 +38,9 @@ _OF_VERIFICATION = {
 """By OpenSSL's number: include/openssl/x509_vfy.h."""
 _OF_HOST = {62, 64}
 """X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH."""
+_KINDS_OF_HOST = {"DNS", "IP Address"}
+"""Of names in a certificate (RFC 5280, 4.2.1.6): what a host is called by, as Python writes it."""
+SHOWN_NAMES, LONGEST_NAME = 3, 80
 _OF_PROTOCOL = {
     "WRONG_VERSION_NUMBER": "what it says is no TLS",
     "UNSUPPORTED_PROTOCOL": "its TLS is older than 1.2",
@@ -109,8 +112,17 @@ class TlsEnd:
         except ssl.SSLWantReadError:
             return False
         except (ssl.SSLError, ssl.CertificateError) as error:
-            raise failure(error, self._host) from None
+            raise failure(error, self._host, self._names()) from None
         return True
+
+    def _names(self) -> tuple[str, ...]:
+        """Whom the server's certificate is for, verified or not; none where nobody can read it."""
+        chain = self._connection._sslobj.get_unverified_chain()  # type: ignore[attr-defined]  # public in 3.13
+        try:
+            named = chain[0].get_info().get("subjectAltName", ()) if chain else ()
+        except (OSError, ValueError):
+            return ()
+        return tuple(name for kind, name in named if kind in _KINDS_OF_HOST)
 
     @property
     def alpn(self) -> str | None:
@@ -302,16 +314,16 @@ class EncryptedSocket(socket.socket):
             pass
 
 
-def failure(error: ssl.SSLError | ssl.CertificateError, host: str) -> TlsFailed:
-    """OpenSSL's error with a server of this name, as a person would say it."""
+def failure(error: ssl.SSLError | ssl.CertificateError, host: str, names: tuple[str, ...] = ()) -> TlsFailed:
+    """OpenSSL's error with a server of this name, as a person would say it. `names`: its certificate's."""
     distrusts = isinstance(error, ssl.SSLCertVerificationError)
-    return (Untrusted if distrusts else TlsFailed)(_described(error, host))
+    return (Untrusted if distrusts else TlsFailed)(_described(error, host, names))
 
 
-def _described(error: ssl.SSLError | ssl.CertificateError, host: str) -> str:
+def _described(error: ssl.SSLError | ssl.CertificateError, host: str, names: tuple[str, ...]) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code in _OF_HOST:
-            return f"its certificate is not for {host}"
+            return f"its certificate is not for {host}{_but_for(names)}"
         return _OF_VERIFICATION.get(error.verify_code, f"its certificate is refused: {error.verify_message}")
     reason = getattr(error, "reason", None) or ""
     if isinstance(error, ssl.SSLEOFError):
@@ -321,3 +333,11 @@ def _described(error: ssl.SSLError | ssl.CertificateError, host: str) -> str:
         told = _OF_PROTOCOL.get(reason) or _OF_CLIENT_CERTIFICATE.get(words)
         return told or f"the server broke it off ({words})"
     return _OF_PROTOCOL.get(reason, reason.replace("_", " ").lower() or str(error))
+
+
+def _but_for(names: tuple[str, ...]) -> str:
+    if not names:
+        return ""
+    shown = ", ".join(name[:LONGEST_NAME] for name in names[:SHOWN_NAMES])
+    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    return f", but for {shown}{more}"
