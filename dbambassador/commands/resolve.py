@@ -17,10 +17,12 @@ from dbambassador.discovery.resolver import Resolver
 from dbambassador.discovery.wording import OVER_TCP
 from dbambassador.errors import ExitCode, UnusableFiles
 from dbambassador.events import Event
+from dbambassador.health.evidence import Role, Signal
 from dbambassador.health.probes import Blocked, Prober
+from dbambassador.health.roles import fits
 from dbambassador.locate import locate, refusal, request_from
 from dbambassador.profiles.table import GAP, WIDTH, table, wrap
-from dbambassador.settings.schema import Database, HostEndpoint, SrvEndpoint
+from dbambassador.settings.schema import Database, HostEndpoint, SrvEndpoint, TargetSessionAttrs
 from dbambassador.transport.tls_files import encryption_of
 from dbambassador.values import Address, Targets
 
@@ -56,23 +58,40 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> ExitCode:
-    """Prints how each endpoint of the chosen environment resolves; INVALID if a database has no address.
+    """Prints how each endpoint of the chosen environment resolves; INVALID where no address is usable.
+
+    An address that is not checked counts as usable: nothing speaks against it.
 
     Raises:
         InvalidConfiguration: the environment files cannot be used.
         NoEnvironment: none is chosen.
         UsageError: a nameserver is not an IP address with an optional port.
     """
-    report = trio.run(_report, options)
+    report, wanted = trio.run(_report, options)
     print(json.dumps(report, indent=2) if options.json else render(report))
     missing = [database["name"] for database in report["databases"] if not database["addresses"]]
-    if missing:
-        print(f"no address: {', '.join(missing)}", file=sys.stderr)
-        return ExitCode.INVALID
-    return ExitCode.DONE
+    unusable = [
+        database["name"]
+        for database in report["databases"]
+        if database["addresses"]
+        and not any(_usable(address, wanted[database["name"]]) for address in database["addresses"])
+    ]
+    for problem, names in (("no address", missing), ("no usable address", unusable)):
+        if names:
+            print(f"{problem}: {', '.join(names)}", file=sys.stderr)
+    return ExitCode.INVALID if missing or unusable else ExitCode.DONE
 
 
-async def _report(options: argparse.Namespace) -> dict[str, Any]:
+def _usable(address: Mapping[str, Any], wanted: TargetSessionAttrs) -> bool:
+    if address["state"] == UNCHECKED.state:
+        return True
+    return address["state"] == Signal.ANSWERED.value and fits(Role(address["role"]), wanted)
+
+
+async def _report(
+    options: argparse.Namespace,
+) -> tuple[dict[str, Any], Mapping[str, TargetSessionAttrs]]:
+    """What is printed, and what each database asks of its servers."""
     resolver = Resolver(options.root, options.nameserver, _discard)
     located = await locate(request_from(options, os.environ))
     if located.profile is None:
@@ -91,7 +110,8 @@ async def _report(options: argparse.Namespace) -> dict[str, Any]:
         for database in located.profile.databases:
             nursery.start_soon(look_up, database)
     databases = [described[database.name] for database in located.profile.databases]
-    return {"environment": located.profile.name, "databases": databases}
+    wanted = {database.name: database.target_session_attrs for database in located.profile.databases}
+    return {"environment": located.profile.name, "databases": databases}, wanted
 
 
 async def _check(database: Database, targets: Targets) -> dict[Address, Finding]:

@@ -323,6 +323,26 @@ def test_each_address_is_checked_as_its_database_is_set(
     assert [f"127.0.0.1:{postgresql.port}", "answered"] in [row[:2] for row in rows]
 
 
+def test_a_database_without_a_usable_address_is_no_success(
+    postgresql: PostgreSQL, tmp_path: Path, capsys: Capture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        refusing = listener.getsockname()[1]
+
+    def checked(*ports: int, **settings: Any) -> dict[str, Any]:
+        return postgresql_pool(*ports, check={"user": "postgres"}, **settings)
+
+    there = environments(
+        tmp_path,
+        down=checked(refusing),
+        other_role=checked(postgresql.port, target_session_attrs="standby"),
+        unchecked=postgresql_pool(refusing, check="passive"),
+        fine=checked(refusing, postgresql.port),
+    )
+    assert main(["resolve", "--environments", str(there), *CHOSEN]) == ExitCode.INVALID
+    assert capsys.readouterr().err == "no usable address: down, other_role\n"
+
+
 def test_without_its_certificates_a_database_is_resolved_and_not_checked(
     tmp_path: Path, capsys: Capture
 ) -> None:
