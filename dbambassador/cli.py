@@ -35,6 +35,9 @@ COMMANDS = (
     "demo",
 )
 
+EXECUTING = ("wait",)
+"""Commands that become another program at their end: the words after `--`."""
+
 DEFAULT_DIRECTORIES = ("/etc/dbambassador/environments", "environments")
 
 _LONGEST_DELAY = 24 * 3600.0
@@ -135,6 +138,8 @@ _RUNNING = (
     Flag("debug-logs", "log every session", None, False),
 )
 
+_PATIENCE = Flag("max", "give up after this", _duration, 30.0, metavar="DURATION")
+
 FLAGS: Mapping[str, tuple[Flag, ...]] = {
     "run": _LOCATING + _HEALTH + _ADMIN + _RUNNING,
     "reflect": _LOCATING,
@@ -142,7 +147,7 @@ FLAGS: Mapping[str, tuple[Flag, ...]] = {
     "resolve": _LOCATING,
     "check": (_DIRECTORY,),
     "status": _ADMIN,
-    "wait": _LOCATING + _HEALTH,
+    "wait": (*_LOCATING, *_HEALTH, _PATIENCE),
     "probe": _HEALTH,
     "reload": _ADMIN,
     "shutdown": _ADMIN,
@@ -180,8 +185,12 @@ class _Parser(argparse.ArgumentParser):
 
 def _parsed(arguments: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:
     """The flags as given, and what a variable or the default says where one is not."""
-    options, unknown = _parser(arguments).parse_known_args(arguments)
+    own, then = _divided(arguments)
+    options, unknown = _parser(own).parse_known_args(own)
     flags = FLAGS.get(options.command, ())
+    if then is not None and options.command not in EXECUTING:
+        unknown.append("--")
+    options.then = then or ()
     if unknown:
         raise _unknown(options.command, unknown[0], flags)
     # By name: on the command line, or by a variable.
@@ -196,6 +205,14 @@ def _parsed(arguments: Sequence[str], environ: Mapping[str, str]) -> argparse.Na
         optional = options.command == "reflect" or getattr(options, "awaited", "") == "ambassador"
         options.environments = _default_directory(required=not optional)
     return options
+
+
+def _divided(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str] | None]:
+    """The words before the first `--` and those after it; None if there is none."""
+    if "--" not in arguments:
+        return arguments, None
+    place = list(arguments).index("--")
+    return arguments[:place], arguments[place + 1 :]
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

@@ -40,6 +40,7 @@ SAMPLES: dict[str, tuple[str, Any, str, Any]] = {
     "http-port": ("8080", 8080, "0", 0),
     "admin-port": ("8081", 8081, "65535", 65535),
     "max-connections": ("100", 100, "0", 0),
+    "max": ("500ms", 0.5, "2m", 120.0),
     "min-sigterm-delay": ("500ms", 0.5, "2m", 120.0),
     "max-sigterm-delay": ("30s", 30.0, "0s", 0.0),
 }

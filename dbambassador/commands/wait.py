@@ -1,15 +1,23 @@
-"""`wait`: blocks until the ambassador or the database is there; for init containers and entrypoints."""
+"""`wait`: blocks until the ambassador or the database is there; for init containers and entrypoints.
+
+As an entrypoint, `wait -- app` becomes the application then: a distroless image has no shell for
+`wait && exec app`.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
+from typing import NoReturn
 
 import trio
 
+from dbambassador.commands.probe import destination
 from dbambassador.discovery.resolver import Resolver
 from dbambassador.errors import ExitCode, TimedOut, UsageError
 from dbambassador.events import Event
@@ -17,8 +25,6 @@ from dbambassador.health.evidence import Role, Signal
 from dbambassador.health.probes import Blocked, Prober
 from dbambassador.health.roles import fits
 from dbambassador.locate import locate, refusal, request_from
-from dbambassador.settings.addresses import duration
-from dbambassador.settings.reading import Refused
 from dbambassador.settings.schema import Database, TargetSessionAttrs
 from dbambassador.transport.http import fetch
 from dbambassador.transport.http_messages import Failure
@@ -29,7 +35,6 @@ HELP = "wait until the ambassador or the database is there"
 READERS = (TargetSessionAttrs.READ_ONLY, TargetSessionAttrs.STANDBY, TargetSessionAttrs.PREFER_STANDBY)
 INTERVAL = 0.2
 """Seconds between two looks."""
-LONGEST = 24 * 3600.0
 LONGEST_REASON = 1000
 """Bytes; something else may listen on that port."""
 
@@ -45,28 +50,45 @@ def configure(parser: argparse.ArgumentParser) -> None:
             "primary: each one but the readers has a primary that does"
         ),
     )
-    parser.add_argument("--max", default="30s", metavar="TIME", help="give up after this (default 30s)")
+    parser.epilog = (
+        "After `--` comes a command to become then, as `exec` of a shell: wait --max 1m -- app --flag"
+    )
 
 
 def run(options: argparse.Namespace) -> ExitCode:
-    """Raises TimedOut with what was still missing."""
+    """Does not return where there is a command to become.
+
+    Raises:
+      TimedOut: with what was still missing.
+      UsageError: there is no such command.
+    """
+    trio.run(_wait, options)
+    if options.then:
+        _become(list(options.then))
+    return ExitCode.DONE
+
+
+def _become(command: list[str]) -> NoReturn:
+    # Python ignores these, and what is ignored stays so in the next program: execve(2).
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    sys.stdout.flush()
     try:
-        longest = duration(options.max, LONGEST, "a duration such as 30s, 500ms or 2m")
-    except Refused as refused:
-        raise UsageError(f"--max: found {options.max!r}, expected {refused.expected}") from None
-    return trio.run(_wait, options, longest)
+        os.execvp(command[0], command)
+    except (OSError, ValueError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        raise UsageError(f"wait: cannot execute {command[0]!r}: {reason.lower()}") from None
 
 
-async def _wait(options: argparse.Namespace, longest: float) -> ExitCode:
+async def _wait(options: argparse.Namespace) -> None:
     awaited = _Awaited()
-    with trio.move_on_after(longest) as limit:
+    with trio.move_on_after(options.max) as limit:
         if options.awaited == "ambassador":
             await _for_ambassador(options, awaited)
         else:
             await _for_databases(options, awaited)
     if limit.cancelled_caught:
-        raise TimedOut(f"gave up after {options.max}: {awaited.missing}")
-    return ExitCode.DONE
+        raise TimedOut(f"gave up after {options.max:g}s: {awaited.missing}")
 
 
 class _Awaited:
@@ -76,9 +98,7 @@ class _Awaited:
 
 
 async def _for_ambassador(options: argparse.Namespace, awaited: _Awaited) -> None:
-    host = {"localhost": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(
-        options.http_address, options.http_address
-    )
+    host = destination(options.http_address)
     while True:
         answer = await fetch(host, options.http_port, "GET", "/startup", timeout=1.0)
         if isinstance(answer, Failure):

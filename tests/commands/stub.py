@@ -22,6 +22,7 @@ class Stub:
         self.snapshot = snapshot
         self.quit = threading.Event()
         self.reloaded: Reloaded = CatalogueReloaded("", ())
+        self.asked = threading.Event()
         self.health_port = self.admin_port = 0
 
     async def reload(self, trigger: str) -> Reloaded:
@@ -34,11 +35,13 @@ def stub(snapshot: dict[str, Any], http_address: str = "127.0.0.1") -> Iterator[
     ambassador = Stub(snapshot)
     started: queue.Queue[tuple[trio.lowlevel.TrioToken, trio.CancelScope]] = queue.Queue()
 
+    def told() -> dict[str, Any]:
+        ambassador.asked.set()
+        return ambassador.snapshot
+
     async def main() -> None:
         recent = Recent(lambda: 0.0)
-        sources = Sources(
-            lambda: ambassador.snapshot, Metrics(), recent, ambassador.quit.set, ambassador.reload
-        )
+        sources = Sources(told, Metrics(), recent, ambassador.quit.set, ambassador.reload)
         settings = HttpSettings(http_address=http_address, http_port=0, admin_port=0)
         async with trio.open_nursery() as nursery:
             opened = await nursery.start(serve_http, settings, sources, lambda _: None)
