@@ -273,7 +273,8 @@ class Ambassador:
             await engine.settle()
             self._phase = Phase.DRAINING
             self._publish(DrainStarted(self._end_cause, serving.sessions))
-            await trio.sleep(self._terms.min_sigterm_delay)
+            if self._end_cause == signal.SIGTERM.name:
+                await trio.sleep(self._terms.min_sigterm_delay)
             accepting.cancel_scope.cancel()
 
 

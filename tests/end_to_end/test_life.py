@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import statistics
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +19,8 @@ from dbambassador.demo.postgresql import PostgreSQL
 from dbambassador.demo.processes import temporary_directory
 from tests.end_to_end.setting import CHOSEN, environments, port_of, postgresql_database, until
 from tests.end_to_end.test_postgresql import connect, server_port
-from tests.testbed.processes import StartAmbassador, command
+from tests.testbed.cgroup import share_of_a_cpu
+from tests.testbed.processes import StartAmbassador, command, environ, words
 
 
 @pytest.mark.parametrize(
@@ -58,6 +61,37 @@ def test_a_client_that_waits_is_told_of_the_shutdown(ambassador: StartAmbassador
         assert running.stop() == 143
         with pytest.raises(psycopg.OperationalError, match="shutting down"):
             client.result(timeout=10)
+
+
+def test_a_client_whose_server_is_in_the_middle_of_tls_does_not_keep_it(
+    ambassador: StartAmbassador, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as threads:
+        database = postgresql_database(
+            f"127.0.0.1:{server.getsockname()[1]}", sslmode="require", check="passive", hold="60s"
+        )
+        running = ambassador("--environments", environments(tmp_path, orders=database), *CHOSEN)
+        client = threads.submit(connect, port_of(database))
+        opened, _ = server.accept()
+        with opened:
+            assert len(opened.recv(8)) == 8
+            opened.sendall(b"S")
+            assert opened.recv(1) == b"\x16", "the handshake has begun, and never ends"
+            started = time.monotonic()
+            assert running.stop() == 143
+            assert time.monotonic() - started < 3
+            with pytest.raises(psycopg.OperationalError):
+                client.result(timeout=10)
+
+
+def test_only_sigterm_has_clients_accepted_for_a_while(ambassador: StartAmbassador, tmp_path: Path) -> None:
+    """Who presses Ctrl-C or asks for the end has no application left that would still come."""
+    directory = environments(tmp_path, orders=postgresql_database("127.0.0.1:1"))
+    patient = ("--environments", directory, *CHOSEN, "--min-sigterm-delay", "60s")
+    assert ambassador(*patient).stop(signal.SIGINT) == 130
+    asked = ambassador(*patient)
+    assert command("shutdown", "--admin-port", str(asked.admin_port)).code == 0
+    assert asked.wait() == 0
 
 
 def test_clients_are_accepted_for_a_while_after_sigterm(
@@ -153,6 +187,27 @@ def test_shutdown_and_probes_speak_to_it(ambassador: StartAmbassador, tmp_path: 
     assert "orders" in status.output
     assert command("shutdown", "--admin-port", str(running.admin_port)).code == 0
     assert running.wait() == 0
+
+
+def test_a_probe_has_its_answer_in_time_at_a_tenth_of_a_cpu(
+    ambassador: StartAmbassador, postgresql: PostgreSQL, tmp_path: Path
+) -> None:
+    """As in a container with `cpu: 100m`, where an exec probe spends the ambassador's share."""
+    database = postgresql_database(f"127.0.0.1:{postgresql.port}")
+    directory = environments(tmp_path, orders=database)
+    with share_of_a_cpu(0.1) as share:
+        running = ambassador("--environments", directory, *CHOSEN, prefix=share.prefix, ready=False)
+        running.wait_for("ready for connections", timeout=60)
+        asked = [*share.prefix, *words("probe", "liveness", "--http-port", str(running.http_port))]
+        took = []
+        with connect(port_of(database)):
+            for _ in range(5):
+                began = time.monotonic()
+                subprocess.run(asked, check=True, env=environ(), timeout=30)
+                took.append(time.monotonic() - began)
+        assert share.throttled > 0
+        running.process.end()
+    assert statistics.median(took) < 1.0, took
 
 
 def test_wait_for_the_database_needs_no_ambassador(postgresql: PostgreSQL, tmp_path: Path) -> None:

@@ -136,6 +136,34 @@ async def test_an_api_server_that_is_not_there_yet_is_waited_for(
     assert await trio.to_thread.run_sync(running.stop) == 143
 
 
+async def test_sigterm_while_the_api_is_asked_ends_it_and_the_process_that_asks(
+    ambassador: StartAmbassador, tmp_path: Path
+) -> None:
+    pod = Pod(tmp_path)
+    asked = trio.Event()
+
+    async def silent(stream: Stream) -> None:
+        asked.set()
+        await hangs(stream)
+
+    async with api_server({NODE_PATH: silent}) as server:
+        running = pod.start(ambassador, server.environ)
+        with trio.fail_after(30):
+            await asked.wait()
+        children = _children(running.pid)
+        assert children
+        began = trio.current_time()
+        assert await trio.to_thread.run_sync(running.stop) == 143
+        assert trio.current_time() - began < ask_api.DEADLINE / 2
+    assert not any(map(os.path.exists, children))
+
+
+def _children(pid: int) -> list[str]:
+    """Their directories in /proc; a thread's children are the process's."""
+    threads = Path(f"/proc/{pid}/task").glob("*/children")
+    return [f"/proc/{child}" for thread in threads for child in thread.read_text().split()]
+
+
 @pytest.mark.parametrize(
     ("status", "message"),
     [
