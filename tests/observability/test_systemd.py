@@ -19,6 +19,7 @@ from dbambassador.events import (
     Events,
     HttpOpened,
     Ready,
+    Reloaded,
     SelectionAwaited,
 )
 from dbambassador.observability.metrics import Metrics
@@ -50,6 +51,10 @@ class Manager:
         return self.told()
 
 
+async def never(trigger: str) -> Reloaded:
+    raise AssertionError(trigger)
+
+
 @asynccontextmanager
 async def managed(tmp_path: Path, watchdog: float | None = None) -> AsyncIterator[Manager]:
     path = str(tmp_path / "notify")
@@ -58,7 +63,7 @@ async def managed(tmp_path: Path, watchdog: float | None = None) -> AsyncIterato
         receiving.setblocking(False)
         manager = Manager(receiving, Events())
         sources = Sources(
-            samples.running, Metrics(), Recent(lambda: 0.0), lambda: None, lambda: manager.silence
+            samples.running, Metrics(), Recent(lambda: 0.0), lambda: None, never, lambda: manager.silence
         )
         async with trio.open_nursery() as nursery:
             await nursery.start(serve_manager, ServiceManager(path, watchdog), sources, manager.events)
