@@ -99,7 +99,7 @@ def test_a_workloads_own_init_containers_and_volumes_stay_and_come_after(
     assert {"name": "data", "emptyDir": {}} in pod.spec["volumes"]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "CronJob"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_before_1_29_the_ambassador_is_the_first_ordinary_container(kind: str, ordinary: Podlike) -> None:
     pod = ordinary[kind]
     assert [each["name"] for each in pod.spec["containers"]] == [SIDECAR, "app"]

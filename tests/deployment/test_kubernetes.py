@@ -47,7 +47,7 @@ def test_the_sidecar_is_restricted_whatever_its_pod_is() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["sidecar", "databases"])
+@pytest.mark.parametrize("name", ["sidecar", "sidecar-before-1.29", "databases"])
 def test_a_cron_jobs_pod_gets_what_every_other_pod_gets(name: str) -> None:
     component = MANIFESTS / "components" / name
     cron_job = parsed(component / "cron-job.yaml")["spec"]["jobTemplate"]["spec"]
