@@ -134,6 +134,17 @@ CONFIGURATION = {
     "pip.conf": "[global]\nno-index = true\nfind-links = /wheels\ndisable-pip-version-check = true\n",
 }
 
+PREPARATION = """
+ip link set lo up
+echo 1 >/proc/sys/net/ipv4/conf/default/arp_notify
+mkdir -p /run/containers
+mount -t tmpfs tmpfs /run/containers
+echo up
+exec catatonit -P
+"""
+"""Netavark below 1.9 lets a bridge change its address with its ports (docs/limits.md): the kernel is to
+announce it. What the containers' nameserver is told lies in /run/containers, whatever is configured."""
+
 
 @dataclass(frozen=True, slots=True)
 class Podman:
@@ -234,7 +245,7 @@ def podman_in(directory: Path, *stores: Path) -> Iterator[Podman]:
     with Process(
         [
             *("unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc"),
-            *("--propagation=private", "sh", "-c", "ip link set lo up && echo up && exec catatonit -P"),
+            *("--propagation=private", "sh", "-euc", PREPARATION),
         ],
         directory / "init.log",
         end_signal=signal.SIGKILL,
