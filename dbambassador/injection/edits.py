@@ -11,6 +11,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -273,14 +274,20 @@ class _Indented(_Level):
         super().increase_indent(flow, False)
 
 
-def _block(items: list[Any], *, indented: bool) -> list[str]:
+def _block(items: list[Any], *, indented: bool) -> tuple[str, ...]:
     """The lines of a list in block style."""
+    return _dumped(json.dumps(items, default=str), indented)
+
+
+@lru_cache(maxsize=8)
+def _dumped(items: str, indented: bool) -> tuple[str, ...]:
+    """Remembered: a manifest of a thousand pods has the same lines a thousand times."""
     written: str = yaml.dump(
-        items,
+        json.loads(items),
         Dumper=_Indented if indented else _Level,
         sort_keys=False,
         default_flow_style=None,
         width=_WIDTH,
         allow_unicode=True,
     )
-    return written.rstrip("\n").split("\n")
+    return tuple(written.rstrip("\n").split("\n"))

@@ -122,7 +122,7 @@ def _stream(texts: Sequence[str]) -> Iterator[str]:
             if before and not before.endswith("\n"):
                 yield "\n"
             if _DIRECTIVES.match(text):
-                yield "...\n"
+                yield "---\n...\n"  # a directive may only follow the end of a document
             elif not _DOCUMENT_START.match(text):
                 yield "---\n"
         yield text

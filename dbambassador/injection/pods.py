@@ -10,12 +10,11 @@ from dbambassador.injection import sidecar
 from dbambassador.injection.edits import Page
 from dbambassador.injection.sidecar import NAME, Wanted
 from dbambassador.injection.tree import (
-    MAX_DATA,
     Alias,
     Mapping,
     Node,
     Sequence,
-    TooMuch,
+    Unusable,
     data,
     described,
     is_null,
@@ -188,7 +187,7 @@ def _outcome(workload: Workload, what: str, warnings: Iterator[str] | tuple[str,
 
 def _warnings(pod: _Pod, workload: Workload, key: str, there: tuple[str, int] | None) -> Iterator[str]:
     network = pod.spec.child("hostNetwork")
-    if network is not None and data(network.node) is True:
+    if network is not None and _data(network) is True:
         yield "hostNetwork: it listens on the node's localhost, for every pod of the node that shares it"
     if key == ORDINARY and workload.kind in RUN_TO_COMPLETION:
         yield "its pods complete only once the application has ended the ambassador: `dbambassador shutdown`"
@@ -229,8 +228,8 @@ def _entries(place: Place | None) -> list[dict[str, Any]]:
 def _data(place: Place) -> Any:
     try:
         return data(place.node)
-    except TooMuch:
-        raise place.problem(f"more than {MAX_DATA} values", "the lists of one pod") from None
+    except Unusable as found:
+        raise place.problem(str(found), "what a pod can be made of") from None
 
 
 def _aliased(node: Node) -> Node | None:

@@ -42,6 +42,13 @@ def _definition() -> dict[str, Any]:
     return loaded
 
 
+def _default(*, ordinary: bool) -> dict[str, Any]:
+    made: dict[str, Any] = deepcopy(_definition()["native"])
+    if ordinary:
+        made |= deepcopy(_definition()["ordinary"])
+    return {key: value for key, value in made.items() if value is not None}
+
+
 def container(
     wanted: Wanted, present: Mapping[str, Any] | None = None, *, root: bool = False
 ) -> dict[str, Any]:
@@ -50,19 +57,21 @@ def container(
     Args:
         root: the pod makes root the user of every container that does not say otherwise.
     """
-    made: dict[str, Any] = deepcopy(_definition()["container"])
+    made = _default(ordinary=wanted.ordinary)
     if root:
         made["securityContext"]["runAsUser"] = USER
     if present is not None:
-        made = _over(made, present)
-    if wanted.ordinary:
-        del made["restartPolicy"]
+        other = _default(ordinary=not wanted.ordinary)
+        fitted = {key: value for key, value in present.items() if key not in other or value != other[key]}
+        result = _over(made, fitted)
+        made = {key: result[key] for key in (*present, *result) if key in result}
     if wanted.image is not None:
         made["image"] = wanted.image
     return made
 
 
 def _over(made: dict[str, Any], present: Mapping[str, Any]) -> dict[str, Any]:
+    """Theirs where it was fitted, ours where it makes the sidecar work."""
     result = dict(present)
     for key, value in made.items():
         there = present.get(key)

@@ -94,15 +94,16 @@ def described(node: Node) -> str:
             return "nothing" if is_null(node) else "a single value"
 
 
-class TooMuch(Exception):
-    """A node that stands for more, by its aliases, than `MAX_DATA`, or that contains itself."""
+class Unusable(Exception):
+    """A node that is no container and no volume: what was found instead."""
 
 
 def data(node: Node) -> Any:
     """The value of a container or a volume, its aliases and merge keys resolved.
 
     Raises:
-        TooMuch: it is larger than any of them.
+        Unusable: it stands for more than `MAX_DATA` values, contains itself, or has a key that is no single
+            value.
     """
     return _data(node, [MAX_DATA], 0)
 
@@ -110,7 +111,7 @@ def data(node: Node) -> Any:
 def _data(node: Node, left: list[int], depth: int) -> Any:
     left[0] -= 1
     if left[0] < 0 or depth > MAX_DEPTH:
-        raise TooMuch
+        raise Unusable(f"more than {MAX_DATA} values")
     node = resolved(node)
     if isinstance(node, Sequence):
         return [_data(item, left, depth + 1) for item in node.items]
@@ -123,8 +124,10 @@ def _data(node: Node, left: list[int], depth: int) -> Any:
                 for source in found if isinstance(found, list) else [found]:
                     if isinstance(source, dict):
                         merged = {**source, **merged}
+            elif isinstance(scalar := resolved(key), Scalar):
+                own[scalar.value] = found
             else:
-                own[text_of(key) or described(key)] = found
+                raise Unusable(f"{described(key)} as a key")
         return {**merged, **own}
     assert isinstance(node, Scalar)
     return _plain(node)

@@ -36,7 +36,7 @@ def expected(text: str) -> list[Any]:
     """What a manifest says once the ambassador is in its pods."""
     documents = loaded(text)
     for pod in pods(documents):
-        pod["initContainers"] = [DEFINITION["container"], *(pod.get("initContainers") or [])]
+        pod["initContainers"] = [DEFINITION["native"], *(pod.get("initContainers") or [])]
         pod["volumes"] = [*DEFINITION["volumes"], *(pod.get("volumes") or [])]
     return documents
 

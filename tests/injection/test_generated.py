@@ -55,7 +55,7 @@ def test_an_older_ambassador_is_brought_up_to_date_and_nothing_else_changes(
     document: dict[str, Any], data: st.DataObject
 ) -> None:
     (pod,) = pods([document])
-    own = dict(DEFINITION["container"])
+    own = dict(DEFINITION["native"])
     for key in data.draw(st.sets(st.sampled_from(sorted(set(own) - {"name", "image"})), min_size=1)):
         if key in ("args", "imagePullPolicy", "resources") or data.draw(st.booleans()):
             del own[key]
@@ -71,6 +71,6 @@ def test_an_older_ambassador_is_brought_up_to_date_and_nothing_else_changes(
     (wanted,) = loaded(text)
     for entry in next(pods([wanted]))["initContainers"]:
         if entry["name"] == "dbambassador":
-            entry |= DEFINITION["container"]
+            entry |= DEFINITION["native"]
     assert loaded(once) == [wanted]
     assert of(once) == once
