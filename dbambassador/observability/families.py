@@ -75,6 +75,11 @@ CHECKS = Family("dbambassador_checks_total", ("database", "outcome"), "Health ch
 CHECK_SECONDS = _histogram(
     "dbambassador_check_duration_seconds", ("database",), NETWORK, "Time of a check, however it ended."
 )
+CHECK_PROBLEMS = Family(
+    "dbambassador_check_problems_total",
+    ("database", "problem"),
+    "Times that a server began to refuse the check's login (denied), or this host (blocked).",
+)
 LOOKUPS = Family("dbambassador_dns_lookups_total", ("kind", "outcome"), "DNS questions asked.")
 LOOKUP_SECONDS = _histogram(
     "dbambassador_dns_lookup_duration_seconds",
@@ -134,6 +139,7 @@ COUNTED = (
     REQUESTS_CRASHED,
     DIALS,
     CHECKS,
+    CHECK_PROBLEMS,
     LOOKUPS,
     REFUSALS,
     LEFT,

@@ -20,6 +20,7 @@ CONNECTED = "connected"
 CLOSED: Mapping[Family, tuple[tuple[str, ...], ...]] = {
     families.REFUSALS: (tuple(refusal.name.lower() for refusal in Refusal),),
     families.PREAMBLE_ERRORS: (("garbled", "timed_out"),),
+    families.CHECK_PROBLEMS: (("denied", "blocked"),),
     families.CANCELS: (("true", "false"),),
 }
 """The values of labels beside `database` of which all are known."""
@@ -94,6 +95,10 @@ class Metrics:
             case events.ProbeEnded(database, _, outcome, seconds):
                 self._add(families.CHECKS, database, outcome)
                 self._time(families.CHECK_SECONDS, seconds, database)
+            case events.CheckDenied(database):
+                self._add(families.CHECK_PROBLEMS, database, "denied")
+            case events.CheckBlocked(database):
+                self._add(families.CHECK_PROBLEMS, database, "blocked")
             case events.LookupEnded(_, kind, outcome, seconds):
                 self._add(families.LOOKUPS, kind, outcome)
                 self._time(families.LOOKUP_SECONDS, seconds, kind)
