@@ -17,13 +17,14 @@ from dbambassador.values import State
 CONNECTED = "connected"
 """The outcome of a dial whose time is of interest: what fails takes as long as it may."""
 
-CLOSED: Mapping[Family, tuple[tuple[str, ...], ...]] = {
-    families.REFUSALS: (tuple(refusal.name.lower() for refusal in Refusal),),
-    families.PREAMBLE_ERRORS: (("garbled", "timed_out"),),
-    families.CHECK_PROBLEMS: (("denied", "blocked"),),
-    families.CANCELS: (("true", "false"),),
+CLOSED: Mapping[Family, Mapping[str, tuple[str, ...]]] = {
+    families.REFUSALS: {"reason": tuple(refusal.name.lower() for refusal in Refusal)},
+    families.PREAMBLE_ERRORS: {"reason": ("garbled", "timed_out")},
+    families.CHECK_PROBLEMS: {"problem": ("denied", "blocked")},
+    families.CANCELS: {"found": ("true", "false")},
+    families.RELOADS: {"outcome": ("applied", "refused")},
 }
-"""The values of labels beside `database` of which all are known."""
+"""Labels of which all values are known beforehand."""
 
 Process = Callable[[], Mapping[Family, float]]
 
@@ -148,9 +149,6 @@ class Metrics:
 
 def _zeros(family: Family, databases: list[str]) -> Iterator[tuple[str, ...]]:
     """The series that are known beforehand. They start at 0: a first increase is seen from there alone."""
-    if family.labels == ():
-        yield ()
-    elif family is families.RELOADS:
-        yield from (("applied",), ("refused",))
-    elif family.labels == ("database",) or family in CLOSED:
-        yield from product(databases, *CLOSED.get(family, ()))
+    known = {"database": databases, **CLOSED.get(family, {})}
+    if known.keys() >= set(family.labels):
+        yield from product(*(known[label] for label in family.labels))
