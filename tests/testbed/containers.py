@@ -48,7 +48,7 @@ BASES: Mapping[str, tuple[Root, tuple[str, ...]]] = {
     ),
     "docker.io/library/postgres:16": (
         Root(
-            packages=("postgresql-15", "libc-bin", "util-linux", "dash", "coreutils", "sed", "grep"),
+            packages=("postgresql-15", "libc-bin", "util-linux", "bash", "dash", "coreutils", "sed", "grep"),
             without=(
                 "libllvm14",
                 "locales",
