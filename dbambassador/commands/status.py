@@ -7,12 +7,11 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import trio
 
-from dbambassador.commands import terminal
-from dbambassador.commands.terminal import Picture
 from dbambassador.errors import ExitCode, NotRunning
 from dbambassador.observability import status
 from dbambassador.observability.admin import ask
@@ -48,8 +47,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         if options.json:
             _follow_json(options.admin_port)
         elif sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-            with terminal.alternate_screen(coloured=is_colour_welcome(sys.stdout, os.environ)) as picture:
-                _follow_in_place(options.admin_port, picture)
+            _follow_in_place(options.admin_port)
         else:
             _follow(options.admin_port)
     except* KeyboardInterrupt:  # trio may have it in a group
@@ -77,8 +75,14 @@ def _follow(port: int) -> None:
         time.sleep(INTERVAL)
 
 
-def _follow_in_place(port: int, picture: Picture) -> None:
-    watched = _Watched(port)
+def _follow_in_place(port: int) -> None:
+    from dbambassador.commands import terminal  # of no use, and with imports that fail, where there is none
+
+    with terminal.alternate_screen(coloured=is_colour_welcome(sys.stdout, os.environ)) as picture:
+        _draw(_Watched(port), picture.show, terminal.wait)
+
+
+def _draw(watched: _Watched, show: Callable[[Sequence[Line]], None], wait: Callable[[float], None]) -> None:
     while True:
         asked_at = time.monotonic()
         try:
@@ -86,11 +90,11 @@ def _follow_in_place(port: int, picture: Picture) -> None:
         except NotRunning as error:
             shown = watched.gone(error)
         while True:
-            picture.show(shown)
+            show(shown)
             rest = asked_at + INTERVAL - time.monotonic()
             if rest <= 0:
                 break
-            terminal.wait(rest)
+            wait(rest)
 
 
 class _Watched:
@@ -108,12 +112,13 @@ class _Watched:
 
     def seen(self, snapshot: Snapshot) -> list[Line]:
         """The lines of a snapshot. Raises NotRunning for what is none."""
-        self._seen_at = time.monotonic()
+        now = time.monotonic()
         try:
-            self._traffic.note(snapshot, self._seen_at)
+            self._traffic.note(snapshot, now)
             self._last = status.lines(snapshot, self._traffic)
         except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise _not_ours(self._port) from error
+        self._seen_at = now
         return self._last
 
     def gone(self, error: NotRunning) -> list[Line]:

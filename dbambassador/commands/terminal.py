@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+import termios
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 from dbambassador.observability.lines import Line, fitted, put
 
@@ -18,6 +21,8 @@ _LEAVE = "\x1b[?25h\x1b[?1049l"
 # The picture appears whole, where the terminal can do that (mode 2026, synchronized output).
 _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"
 _HOME, _REST_OF_LINE, _REST_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
+
+Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
 class Picture:
@@ -37,55 +42,74 @@ class Picture:
 
 @contextmanager
 def alternate_screen(*, coloured: bool) -> Iterator[Picture]:
-    """A screen for the picture alone. What was there before is back at the end, however that comes."""
+    """A screen for the picture alone. What was there before is back at the end, however that comes: Ctrl-C is
+    a KeyboardInterrupt here, and other signals find the terminal as it was."""
+    modes = _Modes()
 
-    def step_aside(number: int, _: FrameType | None) -> None:
-        """As if nobody had been here, the signal does what it does by default; after a stop it goes on."""
-        _write(_LEAVE)
-        signal.signal(number, signal.SIG_DFL)
-        signal.raise_signal(number)
-        signal.signal(number, step_aside)
-        _write(_ENTER)
+    def step_aside(number: int, frame: FrameType | None) -> None:
+        """The signal does what it did before; after a stop, the picture is back."""
+        modes.leave()
+        handler = before[number]
+        if callable(handler):
+            handler(number, frame)
+        else:
+            signal.signal(number, handler)
+            signal.raise_signal(number)
+            signal.signal(number, step_aside)
+        modes.enter()
 
-    before = {number: signal.signal(number, step_aside) for number in (signal.SIGTERM, signal.SIGTSTP)}
+    before: dict[int, Handler] = {}
+    for number in (signal.SIGTERM, signal.SIGTSTP):
+        before[number] = signal.signal(number, step_aside)
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGWINCH})  # for `wait`
-    with _keys_unseen():
-        _write(_ENTER)
-        try:
-            yield Picture(coloured=coloured)
-        finally:
-            _write(_LEAVE)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    try:
+        modes.enter()
+        yield Picture(coloured=coloured)
+    finally:
+        modes.leave()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def wait(seconds: float) -> None:
     """Waits so long, or until the terminal has another size; within `alternate_screen`."""
-    signal.sigtimedwait({signal.SIGWINCH}, seconds)
+    if sys.platform == "darwin":  # has no sigtimedwait
+        time.sleep(seconds)
+    else:
+        signal.sigtimedwait({signal.SIGWINCH}, seconds)
 
 
-@contextmanager
-def _keys_unseen() -> Iterator[None]:
-    """What is typed meanwhile is neither shown nor left for the shell."""
-    import termios
+class _Modes:
+    """Of the terminal: another screen without a cursor, and what is typed meanwhile is neither shown nor left
+    for the shell."""
 
-    try:
-        descriptor = sys.stdin.fileno()
-        before = termios.tcgetattr(descriptor)
-    except (OSError, ValueError, termios.error):  # standard input is no terminal
-        yield
-        return
-    changed = before.copy()
-    changed[3] &= ~termios.ECHO
-    termios.tcsetattr(descriptor, termios.TCSADRAIN, changed)
-    try:
-        yield
-    finally:
-        with suppress(termios.error):
-            termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
+    def __init__(self) -> None:
+        self._before = self._keys()
+
+    def enter(self) -> None:
+        if self._before is not None:
+            unseen = self._before.copy()
+            unseen[3] &= ~termios.ECHO
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, unseen)
+        _write(_ENTER)
+
+    def leave(self) -> None:
+        _write(_LEAVE)
+        if self._before is not None:
+            with suppress(termios.error):  # it is gone
+                termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, self._before)
+
+    def _keys(self) -> list[Any] | None:
+        try:
+            return termios.tcgetattr(sys.stdin)
+        except (OSError, ValueError, termios.error):  # standard input is no terminal
+            return None
 
 
 def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    """Past Python's buffer, which a signal's handler must not enter a second time."""
+    data = text.encode(errors="replace")
+    while data:
+        data = data[os.write(sys.stdout.fileno(), data) :]
