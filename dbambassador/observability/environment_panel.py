@@ -12,6 +12,9 @@ from dbambassador.observability.wording import duration
 
 Snapshot = dict[str, Any]
 
+MOST_PROBLEMS = 8
+"""Of files that were refused: enough to begin with."""
+
 STATUSES = {
     "matches": "matches too",
     "may-match": "may match",
@@ -25,27 +28,26 @@ STATUSES = {
 
 def environment_panel(snapshot: Snapshot) -> Html:
     """The chosen environment with its reasons, or what is still waited for."""
-    environment = snapshot["environment"]
+    environment, drift, reload = snapshot["environment"], snapshot["drift"], snapshot.get("reload")
     return element(
         "section",
         *(_chosen(environment) if environment is not None else _awaited(snapshot["awaiting"])),
-        *(
-            [element("p", said(sentences.drifted(snapshot["drift"])), class_="warning")]
-            if snapshot["drift"]
-            else []
-        ),
-        *(_reloaded(snapshot["reload"]) if snapshot["reload"] is not None else ()),
+        element("p", said(sentences.drifted(drift)), class_="warning") if drift is not None else Html(),
+        *(_reload(reload) if reload is not None else ()),
         class_="card where",
         aria_labelledby="where",
     )
 
 
-def _reloaded(reload: Snapshot) -> Iterator[Html]:
-    told = sentences.reloaded(reload)
-    if told:
-        yield element("p", said(told[0]), class_="note" if reload["successful"] else "warning")
-    if len(told) > 1:
-        yield element("ul", *(element("li", said(problem.strip())) for problem in told[1:]))
+def _reload(reload: Snapshot) -> Iterator[Html]:
+    words = sentences.reloaded(reload)
+    if words:
+        yield element("p", said(words), class_="note" if reload["successful"] else "warning")
+    problems = reload["problems"]
+    if problems:
+        shown = [element("li", said(problem)) for problem in problems[:MOST_PROBLEMS]]
+        left = len(problems) - MOST_PROBLEMS
+        yield element("ul", *shown, element("li", f"and {left} more") if left > 0 else Html())
 
 
 def _awaited(awaiting: Snapshot | None) -> Iterator[Html]:

@@ -73,16 +73,16 @@ def drifted(drift: Snapshot) -> str:
     return f"changed {since} ago: {few(drift['facts'])}; a start would choose {choice}: {drift['why']}"
 
 
-def reloaded(reload: Snapshot) -> list[str]:
+def reloaded(reload: Snapshot) -> str:
     """How the last reload of the environment files ended; nothing if there was none."""
     if reload["seconds_ago"] is None:
-        return []
+        return ""
     ago = f"{duration(reload['seconds_ago'])} ago"
     if reload["successful"]:
-        return [f"files read anew {ago}: {'; '.join(reload['changes']) or 'nothing changed'}"]
-    used = duration(reload["loaded_seconds_ago"])
-    problems = [f"  {problem}" for problem in reload["problems"]]
-    return [f"files read {ago} are refused, those read {used} ago stay in use:", *problems]
+        return f"files read anew {ago}: {few(reload['changes']) or 'nothing changed'}"
+    return (
+        f"files read {ago} are refused, those read {duration(reload['loaded_seconds_ago'])} ago stay in use"
+    )
 
 
 def traits(database: Snapshot) -> list[str]:

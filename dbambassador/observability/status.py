@@ -79,13 +79,20 @@ def _environment(snapshot: Snapshot) -> Iterator[Line]:
         yield line("environment not chosen yet")
     if drift is not None:
         yield line((f"  {sentences.drifted(drift)}", Tone.WARNING))
-    if snapshot["reload"] is not None:
-        refused = not snapshot["reload"]["successful"]
-        for text in sentences.reloaded(snapshot["reload"]):
-            yield line((f"  {text}", Tone.WARNING if refused else Tone.PLAIN))
+    yield from _reload(snapshot.get("reload"))
     if awaiting is not None:
         yield line(f"  waiting for {', '.join(awaiting['facts'])}: {awaiting['reason']}")
         yield line(f"  trying again in {duration(awaiting['retry_in_seconds'])}")
+
+
+def _reload(reload: Snapshot | None) -> Iterator[Line]:
+    said = sentences.reloaded(reload) if reload is not None else ""
+    if reload is None or not said:
+        return
+    tone = Tone.PLAIN if reload["successful"] else Tone.WARNING
+    yield line((f"  {said}", tone))
+    for problem in reload["problems"]:
+        yield line((f"    {problem}", tone))
 
 
 def _database(database: Snapshot, traffic: Traffic) -> Iterator[Line]:

@@ -90,12 +90,13 @@ def _findings(snapshot: Snapshot) -> Iterator[Finding]:
         )
     for database in snapshot["databases"]:
         yield from _of_database(database)
+    reload = snapshot["reload"]
+    if reload is not None and not reload["successful"]:
+        what = "Changed environment files are refused, those of before stay in use"
+        yield _finding(Mood.REDUCED, what, few(reload["problems"]))
     if drift is not None:
         choice = drift["would_choose"] or "no environment"
         yield _finding(Mood.REDUCED, f"A restart would choose {choice}", drift["why"])
-    if snapshot["reload"] is not None and not snapshot["reload"]["successful"]:
-        problems = snapshot["reload"]["problems"]
-        yield _finding(Mood.REDUCED, "Changed environment files are refused", few(problems))
 
 
 def _of_database(database: Snapshot) -> Iterator[Finding]:

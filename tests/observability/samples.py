@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 Json = dict[str, Any]
@@ -194,6 +195,24 @@ def running() -> Json:
 def event(text: str, *, seconds_ago: float = 0.0, level: str = "info", database: str | None = None) -> Json:
     """One of `recent`."""
     return {"seconds_ago": seconds_ago, "level": level, "database": database, "text": text}
+
+
+def reload(
+    *,
+    successful: bool,
+    changes: Sequence[str] = (),
+    problems: Sequence[str] = (),
+    seconds_ago: float | None = 5.0,
+) -> Json:
+    """How a reload ended."""
+    return {
+        "successful": successful,
+        "seconds_ago": seconds_ago,
+        "changes": list(changes),
+        "problems": list(problems),
+        "loaded_seconds_ago": 65.0,
+        "loaded_timestamp_seconds": 1_767_348_184.0,
+    }
 
 
 def drifted() -> Json:

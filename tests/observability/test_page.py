@@ -89,10 +89,12 @@ def read(shown: str) -> Elements:
             "Waiting for k8s.node.label.tier: the API server did not answer; trying again in 3.5 s.",
         ),
         (samples.drifted(), "changed 1 min 5 s ago: k8s.pod.label.tier; a start would choose staging"),
-        (samples.reloaded(), "files read anew 12 s ago: orders: endpoint, hold"),
         (
-            samples.refused(),
-            "those read 1 h 2 min ago stay in use:/etc/e/staging.yaml:7: databases.orders.hold: found 'soon'",
+            {
+                **samples.running(),
+                "reload": samples.reload(successful=False, problems=["a.yaml: no list"] * 10),
+            },
+            "files read 5.0 s ago are refused, those read 1 min 5 s ago stay in usea.yaml: no list",
         ),
         ({**samples.running(), "recent": []}, "none yet"),
         ({**samples.running(), "databases": []}, "Running, without any database"),

@@ -147,10 +147,17 @@ def test_who_looks_again_is_told_how_fast_bytes_flow() -> None:
     )
 
 
-def test_a_reload_is_told_under_the_environment() -> None:
-    assert "files" not in status.render({**samples.running(), "recent": []})
-    done = status.render({**samples.reloaded(), "recent": []})
-    assert "\n  files read anew 12 s ago: orders: endpoint, hold\n" in done
-    refused = status.render({**samples.refused(), "recent": []})
-    assert "\n  files read 12 s ago are refused, those read 1 h 2 min ago stay in use:\n" in refused
-    assert "\n    /etc/e/staging.yaml:7: databases.orders.hold: found 'soon'" in refused
+def test_how_a_reload_ended() -> None:
+    def said(**ended: Any) -> str:
+        return status.render({**samples.running(), "recent": [], "reload": samples.reload(**ended)})
+
+    assert "  files read anew 5.0 s ago: orders: hold, carts: new\n" in said(
+        successful=True, changes=["orders: hold", "carts: new"]
+    )
+    assert "  files read anew 5.0 s ago: nothing changed\n" in said(successful=True)
+    assert "files read" not in said(successful=True, seconds_ago=None)
+    refused = said(successful=False, problems=["a.yaml: no list", "b.yaml: no"])
+    assert (
+        "  files read 5.0 s ago are refused, those read 1 min 5 s ago stay in use\n    a.yaml: no list\n"
+        in refused
+    )
