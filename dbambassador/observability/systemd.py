@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
+from time import monotonic_ns
 
 import trio
 
@@ -27,6 +28,7 @@ class Verdict:
         self._life = "finding out where this runs"
         self._environment = ""
         self._databases: dict[str, str] = {}
+        self._refused = ""
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -38,19 +40,30 @@ class Verdict:
             case events.ChoiceChanged(database, choice):
                 told = f"to {choice.target.address}" if choice.target else f"no usable address ({choice.why})"
                 self._databases[database] = f"{database}: {told}"
+            case events.CatalogueReloaded():
+                self._refused = ""
+            case events.ReloadRefused(_, problems):
+                self._refused = f"the last reload was refused: {'; '.join(problems)}"
             case events.DrainStarted(cause, sessions):
                 self._life = f"shutting down ({cause}), {count(sessions, 'session')}"
 
+    def keep(self, databases: Iterable[str]) -> None:
+        """Forgets what is told of others: they are not served any more."""
+        served = set(databases)
+        self._databases = {name: told for name, told in self._databases.items() if name in served}
+
     def __str__(self) -> str:
-        parts = [self._life, self._environment, *self._databases.values()]
+        parts = [self._life, self._environment, self._refused, *self._databases.values()]
         return printable("; ".join(part for part in parts if part))[:LONGEST_STATUS]
 
 
 class SystemdService:
     """Tells the service manager what events mean to it."""
 
-    def __init__(self, notify: NotifySocket) -> None:
+    def __init__(self, notify: NotifySocket, served: Callable[[], Iterable[str]]) -> None:
+        """`served`: the names of the databases."""
         self._notify = notify
+        self._served = served
         self._verdict = Verdict()
         self._status = ""
         self._full = trio.Event()
@@ -61,6 +74,11 @@ class SystemdService:
         match event:
             case events.Ready():
                 told.append("READY=1")
+            case events.CatalogueReloaded() | events.ReloadRefused():
+                # A manager that sent SIGHUP waits for the first with a time after that (systemd 253 on).
+                self._send("RELOADING=1", f"MONOTONIC_USEC={monotonic_ns() // 1000}")
+                told.append("READY=1")
+                self._verdict.keep(self._served())
             case events.DrainStarted():
                 told.append("STOPPING=1")
         status = str(self._verdict)
@@ -100,7 +118,7 @@ async def serve_manager(
 ) -> None:
     """Tells the service manager of what happens, and of liveness as `/liveness` has it, until cancelled."""
     with closing(NotifySocket(manager.socket)) as notify:
-        service = SystemdService(notify)
+        service = SystemdService(notify, lambda: [each["name"] for each in sources.snapshot()["databases"]])
         published.subscribe(service)
         task_status.started()
         await service.run(manager.watchdog, lambda: not_alive(sources.relay_silence()))

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic_ns
 
 import pytest
 import trio
 
 from dbambassador.events import (
+    CatalogueReloaded,
     ChoiceChanged,
     DrainStarted,
     EnvironmentChosen,
@@ -20,6 +22,7 @@ from dbambassador.events import (
     HttpOpened,
     Ready,
     Reloaded,
+    ReloadRefused,
     SelectionAwaited,
 )
 from dbambassador.observability.metrics import Metrics
@@ -94,6 +97,23 @@ async def test_a_life_is_told_in_order(tmp_path: Path) -> None:
             "STATUS=environment on-prem; orders: to 10.0.0.5:5432; users: no usable address (all refused)"
         ]
         assert tell(DrainStarted("SIGTERM", 2))[0] == "STOPPING=1"
+
+
+async def test_a_reload_is_told_with_its_time_and_a_refused_one_stays_in_the_status(tmp_path: Path) -> None:
+    async with managed(tmp_path) as manager:
+        manager.publish(EnvironmentChosen("on-prem", "production", "/e", "it matches"))
+        manager.publish(ChoiceChanged("orders", to("10.0.0.5")))
+        manager.publish(ChoiceChanged("removed", to("10.0.0.6")))
+        began = monotonic_ns() // 1000
+        reloading, when, *after = manager.publish(ReloadRefused("SIGHUP", ("/e/on-prem.yaml:7: hold",)))
+        assert reloading == "RELOADING=1"
+        assert began <= int(when.removeprefix("MONOTONIC_USEC=")) <= monotonic_ns() // 1000
+        status = (
+            "STATUS=environment on-prem; the last reload was refused: /e/on-prem.yaml:7: hold; orders: to"
+        )
+        assert after == ["READY=1", f"{status} 10.0.0.5:5432"]
+        *_, ready, last = manager.publish(CatalogueReloaded("SIGHUP", ("removed: removed",)))
+        assert (ready, last) == ("READY=1", "STATUS=environment on-prem; orders: to 10.0.0.5:5432")
 
 
 def test_a_verdict_is_one_printable_line_of_bounded_length() -> None:
