@@ -28,7 +28,7 @@ STATUSES = {
 
 def environment_panel(snapshot: Snapshot) -> Html:
     """The chosen environment with its reasons, or what is still waited for."""
-    environment, drift, reload = snapshot["environment"], snapshot["drift"], snapshot.get("reload")
+    environment, drift, reload = snapshot["environment"], snapshot["drift"], snapshot["reload"]
     return element(
         "section",
         *(_chosen(environment) if environment is not None else _awaited(snapshot["awaiting"])),

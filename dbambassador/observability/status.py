@@ -79,7 +79,7 @@ def _environment(snapshot: Snapshot) -> Iterator[Line]:
         yield line("environment not chosen yet")
     if drift is not None:
         yield line((f"  {sentences.drifted(drift)}", Tone.WARNING))
-    yield from _reload(snapshot.get("reload"))
+    yield from _reload(snapshot["reload"])
     if awaiting is not None:
         yield line(f"  waiting for {', '.join(awaiting['facts'])}: {awaiting['reason']}")
         yield line(f"  trying again in {duration(awaiting['retry_in_seconds'])}")
