@@ -110,6 +110,6 @@ class _Modes:
 
 def _write(text: str) -> None:
     """Past Python's buffer, which a signal's handler must not enter a second time."""
-    data = text.encode(errors="replace")
+    data = text.encode(sys.stdout.encoding, errors="replace")  # a replaced character is as wide
     while data:
         data = data[os.write(sys.stdout.fileno(), data) :]
