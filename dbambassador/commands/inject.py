@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +18,10 @@ HELP = "print a Kubernetes manifest with the ambassador added to its pods"
 
 STDIN = "-"
 
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+_LONGEST_NAME = 253
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -27,9 +32,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a manifest, YAML or JSON; - for standard input (repeatable)",
     )
-    parser.add_argument("--image", metavar="IMAGE", help="the ambassador's image (default dbambassador)")
+    parser.add_argument(
+        "--image", type=_image, metavar="IMAGE", help="the ambassador's image (default dbambassador)"
+    )
     parser.add_argument(
         "--config-map",
+        type=_object_name,
         metavar="NAME",
         help="the ConfigMap of the environment files (default dbambassador-environments)",
     )
@@ -40,6 +48,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="for clusters that know no native sidecars: an ordinary container, the first",
     )
     parser.add_argument("--remove", action="store_true", help="take the ambassador out again")
+
+
+def _image(text: str) -> str:
+    if not text or not text.isprintable() or " " in text:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected the name of an image")
+    return text
+
+
+def _object_name(text: str) -> str:
+    if len(text) > _LONGEST_NAME or not _NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected the name of a Kubernetes object")
+    return text
 
 
 def run(options: argparse.Namespace) -> ExitCode:
@@ -69,7 +89,7 @@ def run(options: argparse.Namespace) -> ExitCode:
 
 def _told(outcomes: Iterable[Outcome]) -> Iterable[str]:
     for each in outcomes:
-        who = f"{each.file}:{each.line}: {each.kind} {each.name}".rstrip()
+        who = f"{each.file}:{each.line}: {each.kind}" + (f" {each.name}" if each.name else "")
         yield f"{who}: {each.what}"
         for warning in each.warnings:
             yield f"{who}: warning: {warning}"

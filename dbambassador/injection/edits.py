@@ -40,13 +40,20 @@ class Edit:
 
 
 def applied(text: str, edits: Iterable[Edit]) -> str:
-    """The text with all edits made; those at one place in the order given."""
-    parts, position = [], 0
-    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
-        if edit.start < position:
+    """The text with all edits made, those at one place in the order given.
+
+    Raises:
+        NotInPlace: two of them write to the same place. What both take out is taken out once.
+    """
+    parts: list[str] = []
+    position = cleared = 0
+    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end > edit.start)):
+        start = max(edit.start, cleared) if not edit.text else edit.start
+        if start < position:
             raise NotInPlace
-        parts += [text[position : edit.start], edit.text]
-        position = edit.end
+        parts += [text[position:start], edit.text]
+        position = max(start, edit.end)
+        cleared = position if not edit.text else cleared
     return "".join([*parts, text[position:]])
 
 

@@ -132,7 +132,7 @@ def _syntax_error(file: str, text: str, error: yaml.YAMLError) -> Problem:
     lines = text.split("\n")
     here = lines[line - 1] if line <= len(lines) else ""
     hint = ""
-    if "{{" in here or "}}" in here or "{{-" in text:
+    if "{{" in text:
         hint = "a template? render it first, as in `helm template … | dbambassador inject -f -`"
     elif "\t" in here:
         hint = "indent with spaces, not tabs"

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import yaml
 
+from dbambassador.errors import InvalidConfiguration
+from dbambassador.injection.manifest import File as Manifest
+from dbambassador.injection.manifest import injected, removed
+from dbambassador.injection.sidecar import Wanted
 from dbambassador.observability import page, status
 from dbambassador.observability.page_files import page_files
 from dbambassador.observability.traffic import Traffic
@@ -53,6 +57,17 @@ ENVIRONMENTS = (*_SHIPPED, *(json.dumps(yaml.safe_load(shipped)).encode() for sh
 """Those that we ship, and one with every key; as they are, and as JSON, which is YAML too."""
 
 
+def manifest(data: bytes) -> None:
+    """What comes out is final: to inject once more changes nothing, and it can be taken out again."""
+    once = injected([Manifest("a.yaml", data)], Wanted())
+    try:
+        again = injected([Manifest("a.yaml", once.text.encode())], Wanted())
+        removed([Manifest("a.yaml", once.text.encode())])
+    except InvalidConfiguration as error:
+        raise AssertionError(once.text) from error
+    assert again.text == once.text
+
+
 def snapshot(data: bytes) -> None:
     """What answers on the admin port may be anybody."""
     document = json.loads(data)
@@ -80,6 +95,31 @@ YAML_WORDS = (
     b"|\n",
     b"\xef\xbb\xbf",
     b"\xff\xfe",
+)
+_MANIFESTS = tuple(path.read_bytes() for path in sorted((_HERE / "tests/injection/manifests").iterdir()))
+_INJECTED = (injected([Manifest("a", each)], Wanted()).text.encode() for each in _MANIFESTS)
+MANIFESTS = (*_MANIFESTS, *(each.replace(b"startup", b"older") for each in _INJECTED))
+"""Without the ambassador, and with one that is not up to date."""
+MANIFEST_WORDS = (
+    b"apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - name: a\n",
+    b"initContainers:\n",
+    b"initContainers: []",
+    b"volumes:\n",
+    b"volumes: ~ # a\n",
+    b"- name: dbambassador\n  image: dbambassador\n",
+    b"\n---\n",
+    b"\n...\n",
+    b"\r\n",
+    b"\n# a\n",
+    b"? ",
+    b"&a ",
+    b"*a",
+    b"<<: ",
+    b"|+\n",
+    b"%YAML 1.1\n",
+    b"\xc2\x85",
+    b"\xe2\x80\xa8",
+    b"\xef\xbb\xbf",
 )
 JSON_WORDS = (b"null", b"1e999", b"-0", b"NaN", b'"\\ud800"', b"[[[[", b'{"a":', b"true", b"9" * 30)
 

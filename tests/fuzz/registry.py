@@ -12,6 +12,7 @@ from dbambassador.forwarding.wires import encrypted, mysql_handshake, wire
 from dbambassador.forwarding.wires import mysql as mysql_wire
 from dbambassador.forwarding.wires import postgresql as postgresql_wire
 from dbambassador.health import handshakes, http_check, mysql_login, mysql_session, postgresql_login
+from dbambassador.injection import edits, parsing, pods, tree, workloads
 from dbambassador.observability import (
     database_panel,
     environment_panel,
@@ -416,6 +417,19 @@ TARGETS: tuple[Target, ...] = (
         memory=1024 * KIB,
         memory_per_byte=4000,
         seconds=5.0,
+    ),
+    Target(
+        name="manifest",
+        short=40,
+        feed=documents.manifest,
+        covers=(edits, parsing, pods, tree, workloads),
+        seeds=documents.MANIFESTS,
+        documents=True,
+        raises=(InvalidConfiguration,),
+        words=documents.MANIFEST_WORDS,
+        memory=2048 * KIB,
+        memory_per_byte=4000,
+        seconds=10.0,
     ),
     Target(
         name="status",

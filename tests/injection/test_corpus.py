@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from difflib import SequenceMatcher
 from pathlib import Path
 
@@ -101,3 +102,25 @@ def test_before_1_29_it_is_the_first_ordinary_container() -> None:
             assert after.get("initContainers") == before.get("initContainers")
         assert of(result.text).text == result.text
         assert of(result.text, Wanted(ordinary=True)).text == result.text
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ("volumes", "initContainers", "containers"),
+        ("initContainers", "volumes", "containers"),
+        ("containers", "initContainers", "volumes"),
+        ("containers", "volumes", "initContainers"),
+        ("initContainers", "containers", "volumes"),
+        ("volumes", "containers", "initContainers"),
+    ],
+)
+def test_it_is_taken_out_wherever_its_keys_stand(keys: tuple[str, ...]) -> None:
+    (document,) = expected(
+        '{"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "shop", "image": "shop"}]}}'
+    )
+    document["spec"] = {key: document["spec"][key] for key in keys}
+    text = removed([File("a.json", json.dumps(document).encode())]).text
+    assert text == (
+        '{"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "shop", "image": "shop"}]}}'
+    )
