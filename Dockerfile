@@ -27,12 +27,14 @@ RUN python -m pip --python /opt/dbambassador/bin/python install --no-cache-dir -
  && mkdir sockets && touch --date=@$SOURCE_DATE_EPOCH sockets
 
 FROM docker.io/library/python:3.11-slim
-# Which commit it was built from.
+# Which commit it was built from, and where that is to be had.
 ARG REVISION=
+ARG SOURCE=
 LABEL org.opencontainers.image.title=dbambassador \
       org.opencontainers.image.description="Serves the database of the environment it runs in on localhost" \
       org.opencontainers.image.version=0.1.0 \
       org.opencontainers.image.revision=$REVISION \
+      org.opencontainers.image.source=$SOURCE \
       org.opencontainers.image.licenses=Apache-2.0
 COPY --from=build /bytecode /
 COPY --from=build /opt/dbambassador /opt/dbambassador
