@@ -227,15 +227,13 @@ def drifted() -> Json:
     }
 
 
-def reloaded() -> dict[str, Any]:
-    done = {"seconds_ago": 12.0, "changes": ["orders: endpoint, hold"], "loaded_seconds_ago": 12.0}
-    return {**running(), "reload": {**running()["reload"], **done}}
+def reloaded() -> Json:
+    return {**running(), "reload": reload(successful=True, changes=["orders: endpoint, hold"])}
 
 
-def refused() -> dict[str, Any]:
+def refused() -> Json:
     problem = "/etc/e/staging.yaml:7: databases.orders.hold: found 'soon', expected a duration"
-    done = {"successful": False, "seconds_ago": 12.0, "problems": [problem]}
-    return {**running(), "reload": {**running()["reload"], **done}}
+    return {**running(), "reload": reload(successful=False, problems=[problem])}
 
 
 def awaiting() -> Json:

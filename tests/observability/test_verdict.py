@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from dbambassador.observability.verdict import Mood, of_database, verdict
 from tests.observability import samples
-from tests.observability.samples import reload
 
 
 def alone(**changes: object) -> dict[str, Any]:
@@ -74,11 +73,11 @@ WELL = "orders is served by 10.0.0.8:5432."
             "A restart would choose staging: its match holds, and no other environment's can.",
         ),
         (
-            {**alone(), "reload": reload(successful=False, problems=["a.yaml: no", "b.yaml: no"])},
+            {**alone(), "reload": samples.reload(successful=False, problems=["a.yaml: no", "b.yaml: no"])},
             Mood.REDUCED,
             "Changed environment files are refused, those of before stay in use: a.yaml: no, b.yaml: no.",
         ),
-        ({**alone(), "reload": reload(successful=True, changes=["orders"])}, Mood.WELL, WELL),
+        ({**alone(), "reload": samples.reload(successful=True, changes=["orders"])}, Mood.WELL, WELL),
         ({**alone(), "databases": []}, Mood.WELL, "Running, without any database."),
         ({**alone(), "ready": False}, Mood.PASSING, "Starting."),
         ({**alone(), "phase": "locating", "ready": False}, Mood.PASSING, "Finding out where this runs."),
