@@ -28,6 +28,9 @@ READ = 16 * 1024
 # Seconds after an error of accept(), as "no descriptor left": waiting is all that helps.
 ACCEPT_RETRY = 0.1
 
+# One in so many places taken is a crowd: monitoring and a browser or two are none.
+DENSE = 8
+
 # Larger than any status page or metrics text of ours: an answer beyond it comes from something else.
 MAX_ANSWER = 8 * 1024 * 1024
 
@@ -84,8 +87,8 @@ class _Crowd:
 
     @property
     def dense(self) -> bool:
-        """So many are there that each is served one request: none may fill the place with a train of them."""
-        return self._places.value < self.limits.connections // 2
+        """So many are there that each is served one request: none may fill the place with a train."""
+        return self.limits.connections - self._places.value > self.limits.connections // DENSE
 
     def enter_nowait(self) -> bool:
         """Takes a place if there is one."""
@@ -143,7 +146,7 @@ async def _accept(listener: trio.SocketListener, handler: Handler, crowd: _Crowd
 @contextmanager
 def _plain(listening: trio.socket.SocketType) -> Iterator[socket.socket]:
     """The same socket for the standard library: trio's lets others run after each accept."""
-    with socket.socket(fileno=os.dup(listening.fileno())) as plain:
+    with socket.socket(fileno=listening.dup().detach()) as plain:
         plain.setblocking(False)
         yield plain
 
@@ -190,7 +193,8 @@ async def _exchange(
             return False
         method = asked.method if isinstance(asked, Request) else ""
         with crowd.patience() as scope:
-            await stream.send_all(_encode(connection, response, method, close=crowd.dense))
+            for piece in _pieces(connection, response, method, close=crowd.dense):
+                await stream.send_all(piece)
     finally:
         if response is not None and response.afterwards is not None:
             response.afterwards()
@@ -216,6 +220,8 @@ async def _receive(
             return text(error.error_status_hint, "bad request")
         match event:
             case h11.Request():
+                if not event.http_version.startswith(b"1."):
+                    return text(505, "HTTP/1.1 is spoken here")
                 head = event
             case h11.Data():
                 body += event.data
@@ -241,7 +247,7 @@ def _request(head: h11.Request, body: bytes, *, crowded: bool) -> Request:
     return Request(head.method.decode("latin-1"), path, query, tuple(headers), body, crowded)
 
 
-def _encode(connection: h11.Connection, response: Response, method: str, *, close: bool) -> bytes:
+def _pieces(connection: h11.Connection, response: Response, method: str, *, close: bool) -> Sequence[bytes]:
     headers = [
         ("Content-Type", response.content_type),
         ("Content-Length", str(len(response.body))),
@@ -250,10 +256,13 @@ def _encode(connection: h11.Connection, response: Response, method: str, *, clos
     if close or connection.their_state is not h11.DONE:
         headers.append(("Connection", "close"))
     reason = http.HTTPStatus(response.status).phrase
-    data = connection.send(h11.Response(status_code=response.status, headers=headers, reason=reason)) or b""
-    if method != "HEAD":
-        data += connection.send(h11.Data(data=response.body)) or b""
-    return data + (connection.send(h11.EndOfMessage()) or b"")
+    head = connection.send(h11.Response(status_code=response.status, headers=headers, reason=reason)) or b""
+    body = b"" if method == "HEAD" else response.body
+    if body:
+        connection.send_with_data_passthrough(h11.Data(data=body))  # counts it, and copies nothing
+    connection.send(h11.EndOfMessage())
+    # A large one by itself: a crowd that reads slowly waits for the end of the same bytes, not of copies.
+    return [head, body] if len(body) > READ else [head + body]
 
 
 async def fetch(

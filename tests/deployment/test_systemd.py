@@ -144,6 +144,9 @@ def test_ready_comes_after_the_listeners_and_no_signs_of_life_for_another_proces
     )
     started = told(notify, "READY=1")
     assert running.get("/startup")[0] == 200
+    running.send(signal.SIGHUP)
+    told(notify, "RELOADING=1")
+    told(notify, "READY=1")
     running.send(signal.SIGTERM)
     messages = told(notify, "STOPPING=1")
     assert "WATCHDOG=1" not in started + messages

@@ -32,8 +32,8 @@ KUBELET = 1.0
 """Seconds: timeoutSeconds, where a probe does not say otherwise."""
 SPARE = 40
 """Descriptors that come and go by themselves."""
-MEMORY = 64 * 1024
-"""KiB: a place may have 16 KiB of headers and 64 of body, and few of them do."""
+MEMORY = 40 * 1024
+"""KiB: a place costs some 12 KiB, and may hold 16 of headers and 4 of body."""
 
 
 @pytest.mark.parametrize("purpose", ["health", "admin"])

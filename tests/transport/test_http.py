@@ -102,6 +102,8 @@ async def test_a_client_that_waits_for_100_continue_gets_it() -> None:
     [
         (b"\x16\x03\x01\x02\x00\x01\x00", 400),  # a TLS ClientHello
         (b"\x00\x00\x00\x08\x04\xd2\x16\x2f\r\n\r\n", 400),  # a PostgreSQL SSLRequest
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04", 505),  # HTTP/2 without asking
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nten\r\n", 400),
         (b"GET / HTTP/1.1\r\n\r\n", 400),  # no Host
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: many\r\n\r\n", 400),
@@ -271,7 +273,7 @@ async def test_in_a_dense_crowd_each_connection_is_served_one_request() -> None:
         return text(200, "ok")
 
     one = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-    async with served(look, Limits(connections=4)) as port:
+    async with served(look, Limits(connections=16)) as port:
         assert (await raw(port, one * 3)).count(b" 200 ") == 3
         silent = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(3)]
         await trio.testing.wait_all_tasks_blocked(0.05)
