@@ -52,7 +52,7 @@ def test_it_adds_what_the_component_adds(
     documents = tuple(yaml.safe_load_all(of([workload(kind, **of_pod) for kind in KINDS], wanted).text))
     ours = {pod.workload["kind"]: pod for pod in pods(documents)}
     added = [kind for kind, pod in theirs.items() if pod.has_sidecar]
-    assert set(added) >= KINDS.keys() - {"CronJob"}  # for which there is no component before 1.29
+    assert set(added) == KINDS.keys()
     for kind in added:
         assert unordered(ours[kind].spec) == unordered(theirs[kind].spec)
 
