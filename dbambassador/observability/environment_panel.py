@@ -28,15 +28,24 @@ STATUSES = {
 
 def environment_panel(snapshot: Snapshot) -> Html:
     """The chosen environment with its reasons, or what is still waited for."""
-    environment, drift, reload = snapshot["environment"], snapshot["drift"], snapshot["reload"]
+    environment = snapshot["environment"]
+    chosen = environment is not None
     return element(
         "section",
-        *(_chosen(environment) if environment is not None else _awaited(snapshot["awaiting"])),
-        element("p", said(sentences.drifted(drift)), class_="warning") if drift is not None else Html(),
-        *(_reload(reload) if reload is not None else ()),
+        *(_chosen(environment) if chosen else _awaited(snapshot["awaiting"])),
+        *_changes(snapshot["drift"], snapshot["reload"]),
+        _reasons(environment) if chosen else Html(),
         class_="card where",
         aria_labelledby="where",
     )
+
+
+def _changes(drift: Snapshot | None, reload: Snapshot | None) -> Iterator[Html]:
+    """What has become of the facts, and of the files, since the choice."""
+    if drift is not None:
+        yield element("p", said(sentences.drifted(drift)), class_="warning")
+    if reload is not None:
+        yield from _reload(reload)
 
 
 def _reload(reload: Snapshot) -> Iterator[Html]:
@@ -65,7 +74,10 @@ def _chosen(environment: Snapshot) -> Iterator[Html]:
     shade = "tag production" if kind == "production" else "tag"
     yield element("h2", said(environment["name"]), " ", element("span", said(kind), class_=shade), id="where")
     yield element("p", "because ", said(environment["why"]))
-    yield element(
+
+
+def _reasons(environment: Snapshot) -> Html:
+    return element(
         "details",
         element("summary", "The facts behind it, and why no other environment"),
         _facts(environment["facts"]),

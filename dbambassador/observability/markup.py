@@ -22,7 +22,7 @@ def text(value: object) -> Html:
 
 
 def said(value: object) -> Html:
-    """The same, apart from the writing direction of what stands beside it (Unicode Standard Annex 9)."""
+    """The same, so that its letters turn the direction of nothing beside it (Unicode Standard Annex 9)."""
     return Html(f"<bdi>{text(value)}</bdi>")
 
 

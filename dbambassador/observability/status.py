@@ -53,7 +53,9 @@ def _lines(snapshot: Snapshot, traffic: Traffic) -> Iterator[Line]:
     yield line(
         ("dbambassador", Tone.STRONG), f" {snapshot['version']}: {sentences.summary(snapshot)}, up for {up}"
     )
-    yield line((f"{mark} {found.first}", tone))
+    yield line((f"{mark} {found.first.what}", tone))
+    if found.first.why:
+        yield line((f"  {found.first.why}", tone))
     for finding in found.more:
         yield line(f"  {finding}")
     yield ()

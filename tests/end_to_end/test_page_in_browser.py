@@ -72,6 +72,10 @@ window.fetch = async (...all) => {
 window.old = true;
 """
 
+DIRECTIONS = """
+const styles = [...document.querySelectorAll("bdi")].map((each) => getComputedStyle(each));
+return [...new Set(styles.map((style) => `${style.unicodeBidi} ${style.direction}`))];
+"""
 ASK_AT_ONCE = "document.dispatchEvent(new Event('visibilitychange'))"
 """As when a person comes back to the tab: no test needs to wait for the next second."""
 
@@ -215,6 +219,7 @@ HOSTILE = (
     "</style></title></script><script>window.hit = 1</script>",
     "javascript:window.hit = 1",
     "\u202e\u2066evil\u0000\u001b[2J",
+    "\u0639\u0631\u0628\u0649",
 )
 
 
@@ -227,6 +232,7 @@ def test_hostile_names_run_nothing(window: Browser, text: str) -> None:
         window.until("return document.querySelector('h1').textContent.includes('!')", "the next picture")
         assert window.run("return window.hit") is None
         assert window.run("return document.scripts.length") == 1
+        assert window.run(DIRECTIONS) == ["isolate ltr"]
         assert window.complaints() == []
         assert {re.sub(r":\d+/$", "/", url) for url in window.requested()} <= {"http://127.0.0.1/"}
 

@@ -28,7 +28,8 @@ def test_text_of_a_running_ambassador() -> None:
         status.render({**samples.running(), "recent": RECENT})
         == """\
 dbambassador 0.1.0: ready, up for 2 h 3 min
-▲ carts has no usable address, and clients wait for one: the name leads nowhere.
+▲ carts has no usable address, and clients wait for one
+  the name leads nowhere
   10.0.0.7:5432 of orders is down: connection refused.
 
 environment production-aws (production) from /etc/dbambassador/environments
@@ -60,7 +61,8 @@ def test_text_while_the_environment_is_awaited() -> None:
         status.render({**samples.awaiting(), "recent": []})
         == """\
 dbambassador 0.1.0: waiting to know the environment, up for 2 h 3 min
-✖ The environment is not known yet: k8s.node.label.tier: the API server did not answer.
+✖ The environment is not known yet
+  k8s.node.label.tier: the API server did not answer
 
 environment not chosen yet
   waiting for k8s.node.label.tier: the API server did not answer
