@@ -293,8 +293,13 @@ def _tell_no(
       refusal: of a client that leaves then, if it was TLS.
     """
     refused.add(encryption)
-    hello.data = b""
-    heard = yield Ask(Party.CLIENT, b"N")
+
+    def told() -> None:
+        hello.data = (
+            b""  # not before: should the attempt be cut short, the next one owes the client this answer
+        )
+
+    heard = yield Ask(Party.CLIENT, b"N", told=told)
     if not heard.data:
         return Left(heard.reason, refusal if encryption is Kind.SSL else None)
     hello.data = heard.data

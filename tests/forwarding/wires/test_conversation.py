@@ -167,6 +167,28 @@ def test_a_postgresql_session_is_opened_however_its_bytes_come(
     assert [(each.key, each.role, each.rejected) for each in told] == [(KEY, Role.PRIMARY, False)]
 
 
+@pytest.mark.parametrize("said", [False, True])
+def test_an_attempt_that_is_cut_short_with_its_no_unsaid_leaves_it_to_the_next(said: bool) -> None:
+    """Without the answer to its request for encryption, a client would wait for it, and we for the client."""
+    wire, hello = PostgresqlWire(), Hello(SSL_REQUEST)
+    cut = begin(wire.open(hello, request()))
+    assert isinstance(cut, Pending)
+    cut = answer(cut, Heard(b"N"))
+    assert isinstance(cut, Pending)
+    assert (cut.ask.party, cut.ask.say) == (Party.CLIENT, b"N")
+    if said:
+        assert cut.ask.told is not None
+        cut.ask.told()
+
+    for conversation in (wire.open(hello, request()), wire.last_words(hello, Refusal.NO_TARGET, "")):
+        now = begin(conversation)
+        assert isinstance(now, Pending)
+        if isinstance(now, Pending) and now.ask.party is Party.SERVER:
+            now = answer(now, Heard(b"N"))
+        assert isinstance(now, Pending)
+        assert (now.ask.party, now.ask.say) == (Party.CLIENT, b"" if said else b"N")
+
+
 @given(SIZES)
 def test_a_server_in_the_wrong_role_is_never_heard_by_the_client(sizes: list[int]) -> None:
     parties = Parties(Side(STARTUP, [100]), Side(welcome_of(standby=True), sizes))
