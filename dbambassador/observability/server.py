@@ -11,8 +11,9 @@ import trio
 from dbambassador.errors import CannotListen, UsageError
 from dbambassador.events import HttpOpened, HttpSkipped, Publish
 from dbambassador.observability.routes import Admin, Health, Sources
+from dbambassador.transport.crowd import Limits
 from dbambassador.transport.descriptors import allowed, http_places
-from dbambassador.transport.http import Limits, serve
+from dbambassador.transport.http import serve
 
 LOOPBACKS = ("127.0.0.1", "::1")
 

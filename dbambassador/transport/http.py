@@ -12,15 +12,13 @@ import inspect
 import os
 import re
 import socket
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import h11
 import trio
 
-from dbambassador.transport.descriptors import MOST_PLACES
+from dbambassador.transport.crowd import Crowd, Limits
 from dbambassador.transport.http_messages import Failure, Request, Response, text
 
 READ = 16 * 1024
@@ -28,35 +26,11 @@ READ = 16 * 1024
 # Seconds after an error of accept(), as "no descriptor left": waiting is all that helps.
 ACCEPT_RETRY = 0.1
 
-# One in so many places taken is a crowd: monitoring and a browser or two are none.
-DENSE = 8
-
 # Larger than any status page or metrics text of ours: an answer beyond it comes from something else.
 MAX_ANSWER = 8 * 1024 * 1024
 
 # h11 quotes the whole of a line that it cannot read; the beginning tells enough.
 LONGEST_QUOTE = 120
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one server grants its clients."""
-
-    header_bytes: int = 16 * 1024
-    """Request line and headers together; beyond it, by one read at most, 431. Browsers stay below 8 KiB."""
-    body_bytes: int = 4 * 1024
-    """Beyond it 413. No order of ours has a body."""
-    connections: int = MOST_PLACES
-    """Served at the same time; later ones wait in the kernel's listen queue."""
-    deadline: float = 5.0
-    """Seconds to receive a request (also the next one on a kept connection), and again to answer it."""
-    crowded_deadline: float = 0.25
-    """The same while others wait for a place: a kubelet behind them gives up after 1 s."""
-
-    @classmethod
-    def of(cls, places: int) -> Limits:
-        """For so many connections. With few places, who gives a sign of life must do so the sooner."""
-        return cls(connections=places, crowded_deadline=cls().crowded_deadline * places / MOST_PLACES)
 
 
 Handler = Callable[[Request], Response | Awaitable[Response]]
@@ -70,60 +44,13 @@ async def serve(
     Resources: takes the listeners over; they and all connections are closed at the end.
     Errors: what the handler raises ends the server, as it is our own fault; nothing a peer does, does.
     """
-    crowd = _Crowd(limits or Limits())
+    crowd = Crowd(limits or Limits())
     async with trio.open_nursery() as nursery:
         for listener in listeners:
             nursery.start_soon(_accept, listener, handler, crowd)
 
 
-class _Crowd:
-    """The connections of one server: how many, and how long each may keep us waiting."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self._places = trio.Semaphore(limits.connections)
-        self._awaited: OrderedDict[trio.CancelScope, float] = OrderedDict()
-        """Until when each is borne if others wait for its place; who came first, first."""
-
-    @property
-    def dense(self) -> bool:
-        """So many are there that each is served one request: none may fill the place with a train."""
-        return self.limits.connections - self._places.value > self.limits.connections // DENSE
-
-    def enter_nowait(self) -> bool:
-        """Takes a place if there is one."""
-        try:
-            self._places.acquire_nowait()
-        except trio.WouldBlock:
-            return False
-        return True
-
-    async def enter(self) -> None:
-        """Waits for a place. Who has kept us waiting for the longest time leaves for it."""
-        if self._places.value == 0 and self._awaited:
-            scope, borne_until = self._awaited.popitem(last=False)
-            scope.deadline = min(scope.deadline, borne_until)
-        await self._places.acquire()
-
-    def leave(self) -> None:
-        self._places.release()
-
-    @contextmanager
-    def patience(self, *, leaving: bool = False) -> Iterator[trio.CancelScope]:
-        """Bounds a wait for a client. `leaving`: it has its answer, and its place is given away first."""
-        crowded = self._places.statistics().tasks_waiting > 0
-        borne = 0.0 if leaving else self.limits.crowded_deadline
-        with trio.move_on_after(borne if crowded else self.limits.deadline) as scope:
-            self._awaited[scope] = trio.current_time() + borne
-            if leaving:
-                self._awaited.move_to_end(scope, last=False)
-            try:
-                yield scope
-            finally:
-                self._awaited.pop(scope, None)
-
-
-async def _accept(listener: trio.SocketListener, handler: Handler, crowd: _Crowd) -> None:
+async def _accept(listener: trio.SocketListener, handler: Handler, crowd: Crowd) -> None:
     """Accepts all who wait before any of them is served: else each would wait for a request of all others."""
     async with listener, trio.open_nursery() as nursery:
         with _plain(listener.socket) as listening:
@@ -151,7 +78,7 @@ def _plain(listening: trio.socket.SocketType) -> Iterator[socket.socket]:
         yield plain
 
 
-async def _converse(client: socket.socket, handler: Handler, crowd: _Crowd) -> None:
+async def _converse(client: socket.socket, handler: Handler, crowd: Crowd) -> None:
     try:
         connection = h11.Connection(h11.SERVER, max_incomplete_event_size=crowd.limits.header_bytes)
         async with trio.SocketStream(trio.socket.from_stdlib_socket(client)) as stream:
@@ -172,7 +99,7 @@ async def _converse(client: socket.socket, handler: Handler, crowd: _Crowd) -> N
 
 
 async def _exchange(
-    stream: trio.SocketStream, connection: h11.Connection, handler: Handler, crowd: _Crowd
+    stream: trio.SocketStream, connection: h11.Connection, handler: Handler, crowd: Crowd
 ) -> bool:
     """One request and its answer. True if the connection can serve another."""
     with crowd.patience() as scope:
@@ -202,7 +129,7 @@ async def _exchange(
 
 
 async def _receive(
-    stream: trio.SocketStream, connection: h11.Connection, crowd: _Crowd
+    stream: trio.SocketStream, connection: h11.Connection, crowd: Crowd
 ) -> Request | Response | None:
     """A whole request, the answer to a bad one, or None where the client went away without asking."""
     head: h11.Request | None = None

@@ -18,7 +18,8 @@ from dbambassador.observability.metrics import Metrics
 from dbambassador.observability.recent import Recent
 from dbambassador.observability.routes import Admin, Health, Sources
 from dbambassador.settings.schema import Database, HttpCheck, Login, Protocol
-from dbambassador.transport.http import Limits, fetch, serve
+from dbambassador.transport.crowd import Limits
+from dbambassador.transport.http import fetch, serve
 from dbambassador.transport.http_messages import Failure, Request, Response
 from dbambassador.values import Address
 from tests.health.checking import database, probe

@@ -13,7 +13,8 @@ import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dbambassador.transport.http import Handler, Limits, fetch, serve
+from dbambassador.transport.crowd import Limits
+from dbambassador.transport.http import Handler, fetch, serve
 from dbambassador.transport.http_messages import Failure, Request, Response, text
 
 
