@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ CHECKS = ("startup", "readiness", "liveness")
 USAGE = "usage: dbambassador probe startup|readiness|liveness [--http-address ADDRESS] [--http-port PORT]"
 
 TIMEOUT = 5.0
-"""Seconds for each wait on the socket: a kubelet gives up earlier (timeoutSeconds, 1 by default)."""
+"""Seconds: a kubelet gives up earlier (timeoutSeconds, 1 by default)."""
 
 MAX_ANSWER = 65536
 """Bytes; ours has some hundred."""
@@ -86,8 +87,13 @@ def destination(address: str) -> str:
     return "::1" if host == "::" else host
 
 
-def ask(host: str, port: int, path: str) -> str:
-    """GETs a path; gives why not, empty for a 200. Errors of the network are such reasons too."""
+def ask(host: str, port: int, path: str, timeout: float | None = None) -> str:
+    """GETs a path; gives why not, empty for a 200. Errors of the network are such reasons too.
+
+    `timeout`: seconds for all of it.
+    """
+    timeout = TIMEOUT if timeout is None else timeout
+    deadline = time.monotonic() + timeout
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     question = f"GET {path} HTTP/1.1\r\nHost: {place}\r\nConnection: close\r\n\r\n"
     answer = b""
@@ -95,13 +101,16 @@ def ask(host: str, port: int, path: str) -> str:
         # Not create_connection: getaddrinfo loads the IDNA codec, a tenth of what all the rest costs.
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as connection:
-            connection.settimeout(TIMEOUT)
+            connection.settimeout(timeout)
             connection.connect((host, port))
             connection.sendall(question.encode())
             while len(answer) < MAX_ANSWER and (data := connection.recv(4096)):
                 answer += data
+                if (left := deadline - time.monotonic()) <= 0:
+                    raise TimeoutError
+                connection.settimeout(left)
     except TimeoutError:
-        return f"no answer from {place} within {TIMEOUT:g} s"
+        return f"no answer from {place} within {timeout:.2g} s"
     except OSError as error:
         return f"no answer from {place}: {error.strerror or error}"
     head, _, body = answer.partition(b"\r\n\r\n")

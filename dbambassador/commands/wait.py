@@ -1,7 +1,7 @@
 """`wait`: blocks until the ambassador or the database is there; for init containers and entrypoints.
 
 As an entrypoint, `wait -- app` becomes the application then: a distroless image has no shell for
-`wait && exec app`.
+`wait && exec app`. It may have a tenth of a CPU: what looks for databases is imported for them alone.
 """
 
 from __future__ import annotations
@@ -10,33 +10,20 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
-from functools import partial
+import time
 from typing import NoReturn
 
-import trio
-
-from dbambassador.commands.probe import destination
-from dbambassador.discovery.resolver import Resolver
+from dbambassador.commands import probe
 from dbambassador.errors import ExitCode, TimedOut, UsageError
-from dbambassador.events import Event
-from dbambassador.health.evidence import Role, Signal
-from dbambassador.health.probes import Blocked, Prober
-from dbambassador.health.roles import fits
-from dbambassador.locate import locate, refusal, request_from
-from dbambassador.settings.schema import Database, TargetSessionAttrs
-from dbambassador.transport.http import fetch
-from dbambassador.transport.http_messages import Failure
-from dbambassador.transport.tls_files import encryption_of
 
 HELP = "wait until the ambassador or the database is there"
 
-READERS = (TargetSessionAttrs.READ_ONLY, TargetSessionAttrs.STANDBY, TargetSessionAttrs.PREFER_STANDBY)
 INTERVAL = 0.2
 """Seconds between two looks."""
+LONGEST_LOOK = 1.0
+"""Seconds for an answer."""
 LONGEST_REASON = 1000
-"""Bytes; something else may listen on that port."""
+"""Characters; something else may listen on that port."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +49,14 @@ def run(options: argparse.Namespace) -> ExitCode:
       TimedOut: with what was still missing.
       UsageError: there is no such command.
     """
-    trio.run(_wait, options)
+    if options.awaited == "ambassador":
+        missing = _for_ambassador(options)
+    else:
+        from dbambassador.commands.wait_databases import wait_for_databases
+
+        missing = wait_for_databases(options)
+    if missing:
+        raise TimedOut(f"gave up after {options.max:g}s: {missing}")
     if options.then:
         _become(list(options.then))
     return ExitCode.DONE
@@ -80,115 +74,14 @@ def _become(command: list[str]) -> NoReturn:
         raise UsageError(f"wait: cannot execute {command[0]!r}: {reason.lower()}") from None
 
 
-async def _wait(options: argparse.Namespace) -> None:
-    awaited = _Awaited()
-    with trio.move_on_after(options.max) as limit:
-        if options.awaited == "ambassador":
-            await _for_ambassador(options, awaited)
-        else:
-            await _for_databases(options, awaited)
-    if limit.cancelled_caught:
-        raise TimedOut(f"gave up after {options.max:g}s: {awaited.missing}")
-
-
-class _Awaited:
-    """What is still missing, in words, for whoever waits in vain."""
-
+def _for_ambassador(options: argparse.Namespace) -> str:
+    """What was still missing at the end of the time; empty if nothing."""
+    host = probe.destination(options.http_address)
+    deadline = time.monotonic() + options.max
     missing = "nothing was found out yet"
-
-
-async def _for_ambassador(options: argparse.Namespace, awaited: _Awaited) -> None:
-    host = destination(options.http_address)
-    while True:
-        answer = await fetch(host, options.http_port, "GET", "/startup", timeout=1.0)
-        if isinstance(answer, Failure):
-            awaited.missing = f"the ambassador does not answer on {host} port {options.http_port}"
-        elif answer.status == 200:
-            return
-        else:
-            reason = answer.body[:LONGEST_REASON].decode("utf-8", "replace").strip()
-            awaited.missing = reason or "the ambassador has not started"
-        await trio.sleep(INTERVAL)
-
-
-async def _for_databases(options: argparse.Namespace, awaited: _Awaited) -> None:
-    request = request_from(options, os.environ)
-    while True:
-        located = await locate(request)
-        if located.profile is not None:
+    while (left := deadline - time.monotonic()) > 0:
+        missing = probe.ask(host, options.http_port, "/startup", min(left, LONGEST_LOOK))[:LONGEST_REASON]
+        if not missing:
             break
-        if not located.retryable:
-            raise refusal(located)
-        awaited.missing = located.selection.why
-        await trio.sleep(INTERVAL)
-    databases = located.profile.databases
-    if options.awaited == "primary":
-        databases = tuple(_asking_for_primary(database) for database in databases)
-    resolver = Resolver(request.root, options.nameserver, _ignore)
-    missing = {database.name: "not looked for yet" for database in databases}
-    probers = [Prober(database, encryption_of(database, _ignore)) for database in databases]
-    async with trio.open_nursery() as nursery:
-        for database, prober in zip(databases, probers, strict=True):
-            look = partial(_what_is_missing, database, resolver, prober)
-            nursery.start_soon(_for_database, database.name, look, missing, awaited)
-
-
-def _asking_for_primary(database: Database) -> Database:
-    """The database with a primary asked for, unless it is one of readers.
-
-    Raises:
-      UsageError: its check does not tell a server's role.
-    """
-    if database.target_session_attrs in READERS:
-        return database
-    of_primary = database.check.http and database.target_session_attrs is not TargetSessionAttrs.ANY
-    if not (database.check.login or of_primary):
-        raise UsageError(
-            "wait --for primary: a server tells its role only to those who log in, and the check of database "
-            f"{database.name} does not",
-            hint="give its check a user, or an http endpoint of the primary, or use --for database",
-        )
-    return replace(database, target_session_attrs=TargetSessionAttrs.READ_WRITE)
-
-
-async def _for_database(
-    name: str, look: Callable[[], Awaitable[str]], missing: dict[str, str], awaited: _Awaited
-) -> None:
-    while missing[name]:
-        missing[name] = await look()
-        awaited.missing = "; ".join(f"{name}: {why}" for name, why in missing.items() if why)
-        if missing[name]:
-            await trio.sleep(INTERVAL)
-
-
-async def _what_is_missing(database: Database, resolver: Resolver, prober: Prober) -> str:
-    """Empty where an address is as it should be."""
-    targets = await resolver.resolve(database.endpoints, after=trio.current_time())
-    why = targets.failure or "no address"
-    for target in targets.targets:
-        address = target.address
-        try:
-            evidence = await prober.probe(address, target.name)
-        except Blocked as blocked:
-            why = f"{address}: {blocked}"
-            continue
-        if evidence is None:
-            why = "this host has no file descriptor or port left"
-        elif evidence.signal is Signal.ANSWERED and _fits(evidence.role, database):
-            return ""
-        elif evidence.signal is Signal.ANSWERED:
-            why = f"{address}: {evidence.detail} (role {evidence.role.value})"
-        else:
-            why = f"{address}: {evidence.detail}"
-    return why
-
-
-def _fits(role: Role, database: Database) -> bool:
-    """An unknown role is not enough for those who asked the check for it."""
-    if role is Role.UNKNOWN:
-        return not database.check.tells_role or database.target_session_attrs is TargetSessionAttrs.ANY
-    return fits(role, database.target_session_attrs)
-
-
-def _ignore(event: Event) -> None:
-    """Nobody follows the events of a command that waits."""
+        time.sleep(max(0.0, min(INTERVAL, deadline - time.monotonic())))
+    return missing

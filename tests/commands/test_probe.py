@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -136,6 +137,26 @@ def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert "within 0.1 s" in probe.ask("127.0.0.1", server.getsockname()[1], "/startup")
+
+
+def test_an_answer_that_drips_is_given_up_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "TIMEOUT", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection:
+                try:
+                    while True:
+                        connection.sendall(b"x")
+                        time.sleep(0.02)
+                except OSError:
+                    pass
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        assert "within 0.3 s" in probe.ask("127.0.0.1", server.getsockname()[1], "/startup")
+        thread.join()
 
 
 PROGRAM = """

@@ -91,3 +91,20 @@ def test_a_signal_ends_it_at_once() -> None:
         finally:
             waits.kill()
             waits.wait()
+
+
+def test_an_entrypoint_imports_little() -> None:
+    """It may have a tenth of a CPU: the whole program takes it several seconds there, this one."""
+    program = "import sys; from dbambassador import cli; code = cli.main(sys.argv[1:])\n"
+    program += "heavy = {'trio', 'h11', 'ssl', 'yaml', 'dns', 'psycopg', 'pymysql'} & set(sys.modules)\n"
+    program += "sys.exit(f'imported {sorted(heavy)}' if heavy else code)"
+    with stub(samples.running()) as ambassador:
+        arguments = waiting(ambassador)[3:]  # without the interpreter and the module
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments],
+            capture_output=True,
+            text=True,
+            env=environ(),
+            timeout=30,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
