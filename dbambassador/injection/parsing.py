@@ -6,6 +6,7 @@ nor deep nesting costs more than the text is long.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from dbambassador.errors import InvalidConfiguration, Problem
 from dbambassador.injection.tree import MAX_DEPTH, Alias, Mapping, Node, Scalar, Sequence
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_HALVES = re.compile(r"\\u[dD][89a-fA-F]")
+"""JSON's way to write a character past U+FFFF, which libyaml refuses; the slower loader reads it."""
 _RESOLVER: Any = yaml.resolver.Resolver()
 
 
@@ -25,12 +28,13 @@ def documents(file: str, text: str) -> Iterator[Node]:
         InvalidConfiguration: this is no YAML, or deeper than anybody writes it.
     """
     building = _Building(file)
+    loader = yaml.SafeLoader if _HALVES.search(text) else LOADER
     try:
-        for event in yaml.parse(text, Loader=LOADER):
+        for event in yaml.parse(text, Loader=loader):
             root = building.feed(event)
             if root is not None:
                 yield root
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: PyYAML, for "\U00110000"
         raise InvalidConfiguration((_syntax_error(file, text, error),)) from None
 
 
@@ -118,17 +122,15 @@ class _Building:
         return None
 
 
-def _syntax_error(file: str, text: str, error: yaml.YAMLError) -> Problem:
-    line, column = 1, 1
-    if isinstance(error, yaml.reader.ReaderError):
-        before = text.encode()[: error.position].decode(errors="ignore")
+def _syntax_error(file: str, text: str, error: Exception) -> Problem:
+    mark = getattr(error, "problem_mark", None)
+    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+    what = getattr(error, "problem", None) or "it cannot be read"
+    forbidden = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if isinstance(error, yaml.reader.ReaderError) and forbidden:
+        before = text[: forbidden.start()]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        what = f"a character that YAML does not allow, {hex(int(error.character))}"
-    else:
-        mark = getattr(error, "problem_mark", None)
-        if mark is not None:
-            line, column = mark.line + 1, mark.column + 1
-        what = getattr(error, "problem", None) or "it cannot be read"
+        what = f"a character that YAML does not allow, {hex(ord(forbidden[0]))}"
     lines = text.split("\n")
     here = lines[line - 1] if line <= len(lines) else ""
     hint = ""

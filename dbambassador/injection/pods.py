@@ -21,6 +21,7 @@ from dbambassador.injection.tree import (
 )
 from dbambassador.injection.workloads import RUN_TO_COMPLETION, Place, Workload
 
+_OUR_NAME = "that name for the ambassador's volume"
 NATIVE, ORDINARY, VOLUMES = "initContainers", "containers", "volumes"
 
 
@@ -111,6 +112,7 @@ def inject(page: Page, workload: Workload, wanted: Wanted) -> Outcome:
         InvalidConfiguration: the pod cannot be changed.
     """
     pod = _Pod(workload.spec)
+    _no_claim_of_our_names(workload.root)
     there = pod.ambassador(wanted.image)
     present = pod.lists[there[0]][there[1]] if there else None
     if there and there[0] == ORDINARY:
@@ -126,7 +128,7 @@ def inject(page: Page, workload: Workload, wanted: Wanted) -> Outcome:
         elif pod.lists[VOLUMES][number] != volume:
             if name not in sidecar.mounted(present):
                 raise pod.at(VOLUMES, number).problem(
-                    f"a volume named {name}", "that name for the ambassador's volume", "name yours otherwise"
+                    f"a volume named {name}", _OUR_NAME, "name yours otherwise"
                 )
             pod.changeable(VOLUMES, number)
             page.replace(pod.mapping, VOLUMES, number, volume)
@@ -195,6 +197,18 @@ def _warnings(pod: _Pod, workload: Workload, key: str, there: tuple[str, int] | 
         yield "its init containers run before the ambassador and cannot use it"
     if key == NATIVE and there is not None and there[1] > 0:
         yield "the init containers before the ambassador cannot use it"
+
+
+def _no_claim_of_our_names(workload: Place) -> None:
+    """A StatefulSet's claim takes the place of the pod's volume of that name."""
+    spec = workload.child("spec")
+    claims = spec.child("volumeClaimTemplates") if spec and isinstance(spec.node, Mapping) else None
+    found = _data(claims) if claims is not None else None
+    for claim in found if isinstance(found, list) else []:
+        metadata = claim.get("metadata") if isinstance(claim, dict) else None
+        name = metadata.get("name") if isinstance(metadata, dict) else None
+        if claims is not None and name in sidecar.volume_names():
+            raise claims.problem(f"a claim named {name}", _OUR_NAME, "name yours otherwise")
 
 
 def _root(pod: _Pod) -> bool:

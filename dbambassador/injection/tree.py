@@ -102,8 +102,8 @@ def data(node: Node) -> Any:
     """The value of a container or a volume, its aliases and merge keys resolved.
 
     Raises:
-        Unusable: it stands for more than `MAX_DATA` values, contains itself, or has a key that is no single
-            value.
+        Unusable: it stands for more than `MAX_DATA` values, contains itself, has a key that is no single
+            value, or half a character.
     """
     return _data(node, [MAX_DATA], 0)
 
@@ -125,7 +125,7 @@ def _data(node: Node, left: list[int], depth: int) -> Any:
                     if isinstance(source, dict):
                         merged = {**source, **merged}
             elif isinstance(scalar := resolved(key), Scalar):
-                own[scalar.value] = found
+                own[_whole(scalar.value)] = found
             else:
                 raise Unusable(f"{described(key)} as a key")
         return {**merged, **own}
@@ -133,9 +133,17 @@ def _data(node: Node, left: list[int], depth: int) -> Any:
     return _plain(node)
 
 
+def _whole(text: str) -> str:
+    """JSON may write a character as two halves, which YAML reads as two characters."""
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise Unusable("half a character") from None
+
+
 def _plain(node: Scalar) -> Any:
     if node.tag == STR:
-        return node.value
+        return _whole(node.value)
     try:
         return yaml.SafeLoader("").construct_object(yaml.ScalarNode(node.tag, node.value))
     except (yaml.YAMLError, ValueError, LookupError):

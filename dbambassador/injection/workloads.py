@@ -96,9 +96,13 @@ class Workload:
 
     kind: str
     name: str
-    line: int
+    root: Place
     spec: Place
     """Of its pods."""
+
+    @property
+    def line(self) -> int:
+        return self.root.node.line
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,7 @@ def _objects(place: Place, default: str) -> Iterator[Workload | Other]:
     if path is None:
         yield Other(kind, name, place.node.line, _why(place, group))
     else:
-        yield Workload(kind, name, place.node.line, _pod_spec(place, path))
+        yield Workload(kind, name, place, _pod_spec(place, path))
 
 
 def _listed(items: Place, kind: str) -> Iterator[Workload | Other]:

@@ -420,7 +420,7 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target(
         name="manifest",
-        short=40,
+        short=10,
         feed=documents.manifest,
         covers=(edits, parsing, pods, tree, workloads),
         seeds=documents.MANIFESTS,

@@ -65,6 +65,21 @@ REFUSED = {
         POD + "  volumes: [{name: environments, emptyDir: {}}]\n",
         "spec.volumes[0]: found a volume named environments",
     ),
+    "a claim of our name": (
+        "apiVersion: apps/v1\nkind: StatefulSet\nspec:\n  volumeClaimTemplates: [{metadata: {name: ca}}]\n"
+        "  template: {spec: {containers: [{name: shop, image: shop}]}}\n",
+        "spec.volumeClaimTemplates: found a claim named ca",
+    ),
+    "half a character": (
+        POD + '  initContainers: [{name: a, image: "\\ud83d"}]\n',
+        "spec.initContainers: found half a character",
+    ),
+    "a character past the last one": (POD + '# \u00fc\nx: "\\U00110000"\n', "found invalid YAML in column"),
+    "a control character behind others": (
+        POD + "# \u00fc\u00fc \x07\n",
+        "a.yaml:7: found invalid YAML in column 6: a character that YAML does not allow, 0x7",
+    ),
+    "a list as a key": (POD + "  volumes: [{name: a, [b]: c}]\n", "spec.volumes: found a list as a key"),
     "a list by an alias": (
         HEAD + "x: &c [{name: migrate, image: shop}]\nspec:\n  initContainers: *c\n"
         "  containers: [{name: shop, image: shop}]\n",

@@ -32,7 +32,7 @@ def of(text: str) -> str:
 
 
 @given(streams())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_in_any_style_the_ambassador_is_added_and_nothing_else_changes(text: str) -> None:
     once = of(text)
     assert loaded(once) == expected(text)
@@ -41,7 +41,7 @@ def test_in_any_style_the_ambassador_is_added_and_nothing_else_changes(text: str
 
 
 @given(streams())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_without_libyaml_the_result_is_the_same(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parsing, "LOADER", yaml.SafeLoader)
@@ -50,7 +50,7 @@ def test_without_libyaml_the_result_is_the_same(text: str) -> None:
 
 
 @given(manifests(), st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_an_older_ambassador_is_brought_up_to_date_and_nothing_else_changes(
     document: dict[str, Any], data: st.DataObject
 ) -> None:

@@ -157,3 +157,13 @@ def test_the_last_container_is_not_taken_out() -> None:
     text = HEAD + "      containers: [{name: dbambassador, image: dbambassador}]\n"
     with pytest.raises(InvalidConfiguration, match="the ambassador alone, expected an application"):
         removed([File("a.yaml", text.encode())])
+
+
+@pytest.mark.parametrize("flow", [False, True])
+def test_a_character_in_two_halves_is_one_when_it_is_written_anew(flow: bool) -> None:
+    entry = '{"name": "CART", "value": "\\ud83d\\uded2"}'
+    own = f'{{"name": "dbambassador", "image": "dbambassador", "env": [{entry}]}}'
+    if not flow:
+        own = f"\n        - name: dbambassador\n          image: dbambassador\n          env: [{entry}]"
+    text = f"{BARE}      initContainers: {f'[{own}]' if flow else own}\n"
+    assert sidecar(of(text).text)["env"][0] == {"name": "CART", "value": "\U0001f6d2"}
