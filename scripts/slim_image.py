@@ -42,6 +42,8 @@ NOT_AT_RUN_TIME = ("*.pyi", "*.pyx", "*.pxd", "*.c", "*.h", "tests", "_tests", "
 PROGRAMS = ("python", "python3", f"python{sys.version_info[0]}.{sys.version_info[1]}", OWN)
 """What stays of the environment's bin; its activation scripts are for shells."""
 
+FOR_TYPE_CHECKERS = ("TYPE_CHECKING", "typing.TYPE_CHECKING", "t.TYPE_CHECKING")
+
 IMPORT_EVERYTHING = f"""
 import importlib, json, pkgutil, sys
 import {OWN}
@@ -210,7 +212,7 @@ def running(tree: ast.AST) -> Iterator[ast.AST]:
     while due:
         node = due.pop()
         yield node
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+        if isinstance(node, ast.If) and ast.unparse(node.test) in FOR_TYPE_CHECKERS:
             due += node.orelse
         else:
             due += ast.iter_child_nodes(node)
