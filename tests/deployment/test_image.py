@@ -18,7 +18,8 @@ from dbambassador.reflection.ask_api import ask
 from dbambassador.values import Confidence, Facts
 from tests.deployment.files import ENVIRONMENTS, MOUNTED, OWN, REPOSITORY, VARIABLES, instructions
 from tests.reflection.api_server import NODE, answers, api_server, pod_files, refuses
-from tests.testbed.containers import IMAGE, PYTHON, Podman
+from tests.testbed.base_images import PYTHON
+from tests.testbed.containers import IMAGE, Podman
 
 MOST_ADDED = 80_000_000
 """Bytes, unpacked, on top of the base image."""
