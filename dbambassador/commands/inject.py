@@ -69,14 +69,13 @@ def run(options: argparse.Namespace) -> ExitCode:
         UsageError: the flags contradict each other.
         InvalidConfiguration: an object cannot be changed; nothing was printed.
     """
-    given = [name for name in ("image", "config_map", "ordinary") if getattr(options, name)]
-    if options.remove and given:
-        raise UsageError("inject: --remove takes no other flags than -f")
+    if options.remove and (options.config_map or options.ordinary):
+        raise UsageError("inject: --remove takes no other flags than -f and --image")
     if options.filename.count(STDIN) > 1:
         raise UsageError("inject: standard input can be read once only")
     files = tuple(_read(name) for name in options.filename)
     if options.remove:
-        result = removed(files)
+        result = removed(files, options.image)
     else:
         result = injected(files, Wanted(options.image, options.config_map, options.ordinary))
     sys.stdout.flush()

@@ -22,6 +22,8 @@ _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 """What ends a line in YAML 1.1."""
 _BLANK = " \t\n\r\x85\u2028\u2029"
 _SPACES = " \t"
+_NOT_AS_THEY_ARE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+"""Characters that JSON has as they are, and YAML only escaped."""
 _WIDTH = 110
 """Characters of a line, at which a collection of single values is broken into lines of its own."""
 
@@ -173,9 +175,9 @@ class Page:
 
     def _flow(self, value: Any, margin: str, unit: str | None) -> str:
         """As JSON, which is YAML in flow style; on one line, or each further line behind a margin."""
-        if unit is None:
-            return json.dumps(value, ensure_ascii=False)
-        return json.dumps(value, ensure_ascii=False, indent=unit).replace("\n", self.newline + margin)
+        written = json.dumps(value, ensure_ascii=False, indent=unit)
+        written = _NOT_AS_THEY_ARE.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
+        return written.replace("\n", self.newline + margin)
 
     def _unit(self, inner: Node, key: Node) -> str:
         """How much deeper the items of a list in flow style are than its key."""

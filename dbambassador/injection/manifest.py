@@ -7,8 +7,9 @@ been read again: it says what was there, the ambassador and its volumes, and no 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from dbambassador.errors import InvalidConfiguration, Problem
 from dbambassador.injection.edits import NotInPlace, Page, applied
@@ -17,10 +18,12 @@ from dbambassador.injection.parsing import documents
 from dbambassador.injection.pods import Outcome, inject, remove
 from dbambassador.injection.sidecar import Wanted
 from dbambassador.injection.tree import Node, is_null
-from dbambassador.injection.workloads import Other, objects
+from dbambassador.injection.workloads import Other, Workload, objects
 
 MAX_BYTES = 16 * 1024 * 1024
 """Of one file. A Kubernetes object has 1.5 MiB at most (etcd's limit), and whole clusters fit in this."""
+
+Change: TypeAlias = Callable[[Page, Workload], Outcome]
 
 _BOM = "\ufeff"
 _DIRECTIVES = re.compile(r"(\s*(#.*)?\n)*%")
@@ -48,15 +51,19 @@ def injected(files: Sequence[File], wanted: Wanted) -> Result:
     Raises:
         InvalidConfiguration: with every object that cannot be changed, and why.
     """
-    return _changed(files, wanted)
+    return _changed(files, lambda page, workload: inject(page, workload, wanted))
 
 
-def removed(files: Sequence[File]) -> Result:
-    """The manifests without the ambassador. Raises as `injected` does."""
-    return _changed(files, None)
+def removed(files: Sequence[File], image: str | None = None) -> Result:
+    """The manifests without the ambassador. Raises as `injected` does.
+
+    Args:
+        image: of the ambassador, where its name does not tell.
+    """
+    return _changed(files, lambda page, workload: remove(page, workload, image))
 
 
-def _changed(files: Sequence[File], wanted: Wanted | None) -> Result:
+def _changed(files: Sequence[File], change: Change) -> Result:
     problems: list[Problem] = []
     outcomes: list[Outcome] = []
     texts: list[str] = []
@@ -66,7 +73,7 @@ def _changed(files: Sequence[File], wanted: Wanted | None) -> Result:
             text = _text(file)
             page = Page(text.removeprefix(_BOM))
             for root in documents(file.name, page.text):
-                outcomes += _of_document(file.name, page, root, wanted, problems)
+                outcomes += _of_document(file.name, page, root, change, problems)
                 if not is_null(root):
                     expected.append(fingerprint(root))
             texts.append((_BOM if text.startswith(_BOM) else "") + applied(page.text, page.edits))
@@ -82,17 +89,15 @@ def _changed(files: Sequence[File], wanted: Wanted | None) -> Result:
 
 
 def _of_document(
-    file: str, page: Page, root: Node, wanted: Wanted | None, problems: list[Problem]
+    file: str, page: Page, root: Node, change: Change, problems: list[Problem]
 ) -> Iterator[Outcome]:
     try:
         for each in objects(file, root):
             try:
                 if isinstance(each, Other):
                     yield Outcome(file, each.line, each.kind, each.name, f"not injected: {each.why}")
-                elif wanted is None:
-                    yield remove(page, each)
                 else:
-                    yield inject(page, each, wanted)
+                    yield change(page, each)
             except InvalidConfiguration as error:
                 problems += error.problems
             except NotInPlace:

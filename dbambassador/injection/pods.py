@@ -154,14 +154,14 @@ def inject(page: Page, workload: Workload, wanted: Wanted) -> Outcome:
     return _outcome(workload, what, _warnings(pod, workload, key, there))
 
 
-def remove(page: Page, workload: Workload) -> Outcome:
+def remove(page: Page, workload: Workload, image: str | None) -> Outcome:
     """Takes the ambassador out, and the volumes that it alone mounts.
 
     Raises:
         InvalidConfiguration: the pod cannot be changed.
     """
     pod = _Pod(workload.spec)
-    there = pod.ambassador(None)
+    there = pod.ambassador(image)
     if there is None:
         return _outcome(workload, "not injected")
     key, own = there

@@ -124,7 +124,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, capfd: Capture) -> None:
     [
         ([], "the following arguments are required: -f/--filename"),
         (["-f", "-", "-f", "-"], "standard input can be read once only"),
-        (["-f", "-", "--remove", "--image", "a"], "--remove takes no other flags than -f"),
+        (["-f", "-", "--remove", "--config-map", "a"], "--remove takes no other flags than -f and --image"),
         (["-f", "-", "--image", ""], "--image: found ''"),
         (["-f", "-", "--config-map", "No Such_Name"], "--config-map: found 'No Such_Name'"),
     ],

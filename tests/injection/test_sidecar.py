@@ -51,8 +51,12 @@ def test_without_flags_they_stay_and_with_flags_they_change() -> None:
 def test_any_image_is_ours_that_was_asked_for() -> None:
     once = of(BARE, Wanted(image="images.example.com/database-sidecar:1")).text
     assert of(once, Wanted(image="images.example.com/database-sidecar:1")).text == once
+    file = File("a.yaml", once.encode())
     with pytest.raises(InvalidConfiguration, match="a container named dbambassador"):
-        of(once)
+        injected([file], Wanted())
+    with pytest.raises(InvalidConfiguration, match="a container named dbambassador"):
+        removed([file])
+    assert removed([file], "images.example.com/database-sidecar:1").text == BARE
 
 
 @pytest.mark.parametrize(
@@ -161,9 +165,9 @@ def test_the_last_container_is_not_taken_out() -> None:
 
 @pytest.mark.parametrize("flow", [False, True])
 def test_a_character_in_two_halves_is_one_when_it_is_written_anew(flow: bool) -> None:
-    entry = '{"name": "CART", "value": "\\ud83d\\uded2"}'
+    entry = '{"name": "CART", "value": "\\ud83d\\uded2\\u007f\\u2028"}'
     own = f'{{"name": "dbambassador", "image": "dbambassador", "env": [{entry}]}}'
     if not flow:
         own = f"\n        - name: dbambassador\n          image: dbambassador\n          env: [{entry}]"
     text = f"{BARE}      initContainers: {f'[{own}]' if flow else own}\n"
-    assert sidecar(of(text).text)["env"][0] == {"name": "CART", "value": "\U0001f6d2"}
+    assert sidecar(of(text).text)["env"][0] == {"name": "CART", "value": "\U0001f6d2\x7f\u2028"}
