@@ -295,9 +295,7 @@ def _tell_no(
     refused.add(encryption)
 
     def told() -> None:
-        hello.data = (
-            b""  # not before: should the attempt be cut short, the next one owes the client this answer
-        )
+        hello.data = b""  # not before: if the attempt is cut short, the next one owes the client the answer
 
     heard = yield Ask(Party.CLIENT, b"N", told=told)
     if not heard.data:

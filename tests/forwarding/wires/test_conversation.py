@@ -183,7 +183,7 @@ def test_an_attempt_that_is_cut_short_with_its_no_unsaid_leaves_it_to_the_next(s
     for conversation in (wire.open(hello, request()), wire.last_words(hello, Refusal.NO_TARGET, "")):
         now = begin(conversation)
         assert isinstance(now, Pending)
-        if isinstance(now, Pending) and now.ask.party is Party.SERVER:
+        if now.ask.party is Party.SERVER:
             now = answer(now, Heard(b"N"))
         assert isinstance(now, Pending)
         assert (now.ask.party, now.ask.say) == (Party.CLIENT, b"" if said else b"N")

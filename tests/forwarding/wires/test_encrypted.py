@@ -243,7 +243,7 @@ def test_without_encryption_at_all_nobody_gets_any() -> None:
     said = begin(PostgresqlWire(passes_tls=False).open(Hello(SSL_REQUEST), request()))
 
     assert isinstance(said, Pending)
-    assert said.ask == Ask(Party.CLIENT, b"N")
+    assert (said.ask.party, said.ask.say) == (Party.CLIENT, b"N")
     said = answer(said, Heard(STARTUP))
     assert isinstance(said, Pending)
     assert said.ask == Ask(Party.SERVER, STARTUP)
