@@ -20,7 +20,7 @@ from tests.deployment.files import REPOSITORY
 from tests.end_to_end.setting import CHOSEN, environments, port_of, postgresql_database
 from tests.end_to_end.test_postgresql import connect
 from tests.testbed.hardened import settings
-from tests.testbed.processes import SOURCE, StartAmbassador, environ
+from tests.testbed.processes import SOURCE, StartAmbassador, command, environ
 from tests.testbed.requirements import require, require_root
 
 UNIT = REPOSITORY / "systemd" / "dbambassador.service"
@@ -163,3 +163,12 @@ def test_the_guide_names_the_files_that_are_there() -> None:
             name, _, source = line.removeprefix("LoadCredential=").partition(":")
             assert f"/run/credentials/{UNIT.name}/{name}" in guide
             assert source in guide
+
+
+def test_the_guides_environment_is_valid_and_chosen_by_its_name(tmp_path: Path) -> None:
+    (file,) = re.findall(r"^```yaml\n(environment:.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "on-prem.yaml").write_text(file)
+    assert command("check", "--environments", tmp_path).code == 0
+    explained = command("explain", "--environments", tmp_path, "--environment", "on-prem")
+    assert "Chosen: on-prem (production)" in explained.output
+    assert f"unix:/run/{settings(UNIT)['RuntimeDirectory'][0]}/" in explained.output
