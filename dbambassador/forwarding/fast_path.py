@@ -102,6 +102,8 @@ class FastPath:
         """Withdraws, for good."""
         self._closed = True  # first: a choice may be changing at this moment
         await self.withdraw()
+        if self._crashed in self._loop.at_crash:  # there is nothing left that a crash could strand
+            self._loop.at_crash.remove(self._crashed)
         for accepting in self._listeners.values():
             accepting.close()
         self._listeners = {}

@@ -873,6 +873,7 @@ async def test_closing_while_a_choice_changes_is_for_good() -> None:
         await engine.settle()
         assert engine.crash is None
         assert not engine.loop._handlers
+        assert engine.loop.at_crash == []  # nobody keeps a database that is served no longer
 
 
 # Old choices
