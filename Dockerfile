@@ -2,7 +2,7 @@
 #
 #   docker build --tag dbambassador .
 #   docker run --read-only --cap-drop ALL --env DBAMBASSADOR_PLATFORM=compose \
-#       --volume "$PWD/environments:/etc/dbambassador/environments:ro" dbambassador
+#       --volume "$PWD/environments:/etc/dbambassador/environments:ro" --volume sockets:/run/dbambassador dbambassador
 #
 # For amd64 and arm64: docker buildx build --platform linux/amd64,linux/arm64 …; all packages have wheels for both.
 # With the same base, the same packages and the same SOURCE_DATE_EPOCH its layers are the same to the byte:

@@ -27,7 +27,10 @@ MOST_ADDED = 80_000_000
 MOST_TO_PROBE = 0.045
 """Seconds of CPU: a kubelet gives a probe 1 s, and a small container may have a tenth of a CPU."""
 
-LEAST_PRIVILEGED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=12345:12345")
+LEAST_PRIVILEGED = (
+    *("--read-only", "--read-only-tmpfs=false", "--cap-drop=ALL"),
+    *("--security-opt=no-new-privileges", "--user=12345:12345"),
+)
 
 CHOSEN = ("--env=POD_NAMESPACE=shop-staging", f"--volume={ENVIRONMENTS}:{MOUNTED}:ro")
 """Of the shipped environments, one that listens on localhost alone."""
