@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 
 NAME = "dbambassador"
-ENVIRONMENTS = "environments"
+ENVIRONMENTS = "dbambassador-environments"
 """The volume that holds the environment files."""
-AUTHORITIES = "ca"
+AUTHORITIES = "dbambassador-ca"
 
 USER = 65532
 """The image's own, for a pod that makes root the user of every container."""

@@ -159,7 +159,7 @@ def test_the_environments_name_ends_in_a_hash_so_that_a_change_is_a_rollout() ->
     name = only(objects, "ConfigMap")["metadata"]["name"]
     assert name.startswith("dbambassador-environments-")
     (pod,) = pods(objects)
-    assert pod.volumes["environments"]["configMap"]["name"] == name
+    assert pod.volumes["dbambassador-environments"]["configMap"]["name"] == name
 
 
 def test_with_hot_reload_the_environments_name_stays(upon_base: UponBase) -> None:
@@ -167,7 +167,7 @@ def test_with_hot_reload_the_environments_name_stays(upon_base: UponBase) -> Non
     assert only(objects, "ConfigMap")["metadata"]["name"] == "dbambassador-environments"
     assert only(objects, "ConfigMap")["data"] == only(built(BASE), "ConfigMap")["data"]
     (pod,) = pods(objects)
-    assert pod.volumes["environments"]["configMap"]["name"] == "dbambassador-environments"
+    assert pod.volumes["dbambassador-environments"]["configMap"]["name"] == "dbambassador-environments"
 
 
 def test_the_right_to_read_nodes_is_the_applications_own_account_and_no_other(upon_base: UponBase) -> None:

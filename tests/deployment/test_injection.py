@@ -33,7 +33,7 @@ def unordered(spec: dict[str, Any]) -> dict[str, Any]:
     """A pod's spec without the hash in the ConfigMap's name; the order of volumes means nothing."""
     volumes = sorted(spec["volumes"], key=lambda volume: str(volume["name"]))
     for volume in volumes:
-        if volume["name"] == "environments":
+        if volume["name"] == "dbambassador-environments":
             volume = volume["configMap"]
             volume["name"] = volume["name"].rpartition("-")[0]
     return {**spec, "volumes": volumes}

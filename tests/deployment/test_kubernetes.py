@@ -85,7 +85,7 @@ def test_in_a_cloud_every_server_has_to_prove_who_it_is(name: str) -> None:
 
 def test_trusted_authorities_are_mounted_where_the_environments_look_and_never_by_sub_path() -> None:
     mounts = sidecar()["volumeMounts"]
-    directories = {mount["mountPath"] for mount in mounts if mount["name"] == "ca"}
+    directories = {mount["mountPath"] for mount in mounts if mount["name"] == "dbambassador-ca"}
     named = {
         database.tls.rootcert
         for profile in load(ENVIRONMENTS).profiles
@@ -94,7 +94,7 @@ def test_trusted_authorities_are_mounted_where_the_environments_look_and_never_b
     }
     assert {str(Path(path).parent) for path in named - {SYSTEM_CAS}} == directories
     assert [mount for mount in mounts if "subPath" in mount] == []
-    (volume,) = [volume for volume in pod()["volumes"] if volume["name"] == "ca"]
+    (volume,) = [volume for volume in pod()["volumes"] if volume["name"] == "dbambassador-ca"]
     assert volume["configMap"] == {"name": CA_CONFIG_MAP, "optional": True}
     for file in ENVIRONMENTS.glob("production-*.yaml"):
         commands = re.findall(r"kubectl create configmap (\S+)", file.read_text())

@@ -62,13 +62,14 @@ REFUSED = {
         "found two containers named dbambassador",
     ),
     "another volume of our name": (
-        POD + "  volumes: [{name: environments, emptyDir: {}}]\n",
-        "spec.volumes[0]: found a volume named environments",
+        POD + "  volumes: [{name: dbambassador-environments, emptyDir: {}}]\n",
+        "spec.volumes[0]: found a volume named dbambassador-environments",
     ),
     "a claim of our name": (
-        "apiVersion: apps/v1\nkind: StatefulSet\nspec:\n  volumeClaimTemplates: [{metadata: {name: ca}}]\n"
+        "apiVersion: apps/v1\nkind: StatefulSet\n"
+        "spec:\n  volumeClaimTemplates: [{metadata: {name: dbambassador-ca}}]\n"
         "  template: {spec: {containers: [{name: shop, image: shop}]}}\n",
-        "spec.volumeClaimTemplates: found a claim named ca",
+        "spec.volumeClaimTemplates: found a claim named dbambassador-ca",
     ),
     "half a character": (
         POD + '  initContainers: [{name: a, image: "\\ud83d"}]\n',

@@ -45,7 +45,9 @@ def test_without_flags_they_stay_and_with_flags_they_change() -> None:
     assert of(once).text == once
     again = of(once, Wanted(image="images.example.com/dbambassador:2", config_map="other"))
     assert again.text == once.replace("dbambassador:1", "dbambassador:2").replace("mine", "other")
-    assert [outcome.what for outcome in again.outcomes] == ["updated: volume environments, image"]
+    assert [outcome.what for outcome in again.outcomes] == [
+        "updated: volume dbambassador-environments, image"
+    ]
 
 
 def test_any_image_is_ours_that_was_asked_for() -> None:
@@ -107,7 +109,10 @@ def test_what_makes_it_work_is_brought_up_to_date() -> None:
 
 def test_a_missing_volume_is_added_beside_those_that_are_there() -> None:
     text = of(BARE).text
-    start, end = text.index("        - name: podinfo"), text.index("        - name: ca")
+    start, end = (
+        text.index("        - name: dbambassador-podinfo"),
+        text.index("        - name: dbambassador-ca"),
+    )
     result = of(text[:start] + text[end:])
     assert sorted(spec(result.text)["volumes"], key=str) == sorted(spec(text)["volumes"], key=str)
 
@@ -151,9 +156,9 @@ def test_warnings_name_what_will_surprise() -> None:
 
 
 def test_a_volume_that_another_container_mounts_stays_when_the_ambassador_goes() -> None:
-    text = of(BARE + "          volumeMounts: [{name: podinfo, mountPath: /podinfo}]\n").text
+    text = of(BARE + "          volumeMounts: [{name: dbambassador-podinfo, mountPath: /podinfo}]\n").text
     back = spec(removed([File("a.yaml", text.encode())]).text)
-    assert [volume["name"] for volume in back["volumes"]] == ["podinfo"]
+    assert [volume["name"] for volume in back["volumes"]] == ["dbambassador-podinfo"]
     assert "initContainers" not in back
 
 

@@ -10,7 +10,9 @@ import yaml
 from hypothesis import strategies as st
 
 NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True).filter(
-    lambda name: name not in ("dbambassador", "environments", "podinfo", "ca")
+    lambda name: (
+        name not in ("dbambassador", "dbambassador-environments", "dbambassador-podinfo", "dbambassador-ca")
+    )
 )
 TEXTS = st.one_of(
     NAMES,
