@@ -215,6 +215,30 @@ def test_a_port_that_cannot_be_had_refuses_the_whole(
         connect(port_of(orders))
 
 
+def test_a_unix_socket_gets_its_mode_with_the_rest_or_not_at_all(
+    ambassador: StartAmbassador, postgresql: PostgreSQL, tmp_path: Path
+) -> None:
+    with temporary_directory("socket-") as sockets:
+        path = sockets / ".s.PGSQL.5432"
+        database = postgresql_database(f"127.0.0.1:{postgresql.port}")
+        database["listen"].append(f"unix:{path}")
+        reports = postgresql_database("127.0.0.1:1")
+        directory = environments(tmp_path, orders=database, reports=reports)
+        running = ambassador("--environments", directory, *CHOSEN)
+        private = {**database, "unix_socket_mode": "0700"}
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            taken = {**reports, "listen": [f"127.0.0.1:{other.getsockname()[1]}"]}
+            environments(tmp_path, orders=private, reports=taken)
+            assert running.reload()[0] == 422
+            assert path.stat().st_mode & 0o777 == 0o777
+            before = path.stat().st_ino
+        environments(tmp_path, orders=private, reports=reports)
+        assert running.reload() == (200, "orders: unix_socket_mode\n")
+        assert (path.stat().st_mode & 0o777, path.stat().st_ino) == (0o700, before)
+        with psycopg.connect(host=str(sockets), port=5432, user="postgres", dbname="postgres") as session:
+            assert server_port(session) == postgresql.port
+
+
 def test_unusable_certificates_refuse_the_whole(
     ambassador: StartAmbassador, postgresql: PostgreSQL, tmp_path: Path
 ) -> None:
