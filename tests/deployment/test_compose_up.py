@@ -137,7 +137,7 @@ def test_what_applications_write_to_localhost_arrives_whatever_happens_to_the_da
     project.until("catalog-app", f"\n{looks + LATER} looks in mariadb\n")
 
     # One variable, and they are led elsewhere.
-    project.compose("up", "--detach", environment="compose-test")
+    project.compose("up", "--detach", "--force-recreate", environment="compose-test")
     project.until("orders-app", "1 visits in postgres-test\n")
     assert " visits in postgres\n" not in project.logged("orders-app")
     assert "environment compose-test (test)" in project.logged("ambassador")
