@@ -16,6 +16,7 @@ import pytest
 
 from dbambassador.cli import FLAGS
 from dbambassador.demo.postgresql import PostgreSQL
+from dbambassador.errors import ExitCode
 from tests.deployment.files import REPOSITORY
 from tests.end_to_end.setting import CHOSEN, environments, port_of, postgresql_database
 from tests.end_to_end.test_postgresql import connect
@@ -78,6 +79,14 @@ def test_the_unit_leaves_time_for_the_shutdown_and_the_flags_exist() -> None:
     assert {flag for flag in flags if flag.startswith("--")} <= known
     delay = int(flags[flags.index("--max-sigterm-delay") + 1].removesuffix("s"))
     assert int(unit["TimeoutStopSec"][0].removesuffix("s")) > delay
+
+
+def test_a_port_that_is_taken_is_tried_again_for_as_long_as_it_takes() -> None:
+    """systemd's own limit is five starts within 10 seconds."""
+    unit = settings(UNIT)
+    assert unit["StartLimitIntervalSec"] == ["0"]
+    assert unit["Restart"] == ["on-failure"]
+    assert str(int(ExitCode.CANNOT_LISTEN)) not in unit["RestartPreventExitStatus"][0].split()
 
 
 def test_it_lives_under_the_hardening_of_its_unit(
