@@ -148,6 +148,29 @@ def test_all_components_together_are_taken_as_well(tmp_path: Path) -> None:
     assert violations(pod) == []
 
 
+@pytest.mark.parametrize("name", ["check-credentials", "databases", "node-labels", "unix-sockets"])
+def test_a_component_changes_the_ambassador_of_every_kind_of_workload(
+    name: str, bare: Podlike, tmp_path: Path
+) -> None:
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "any"}}
+    objects = [account, *(workload(kind) for kind in KINDS)]
+    (tmp_path / "objects.yaml").write_text(yaml.safe_dump_all(objects))
+    components = [NATIVE, COMPONENT[name]]
+    made = pods(composed(tmp_path, resources=["objects.yaml"], components=components))
+    assert len(made) == len(KINDS)
+    for pod in made:
+        assert pod.sidecar == made[0].sidecar
+        assert pod.sidecar != bare[pod.workload["kind"]].sidecar
+        assert pod.volumes == made[0].volumes
+        assert mounted(pod) == set(pod.volumes)
+
+
+def test_replicas_are_spread_over_nodes_where_there_are_no_zones(upon_base: UponBase) -> None:
+    (pod,) = pods(upon_base("production"))
+    spread = {each["topologyKey"] for each in pod.spec["topologySpreadConstraints"]}
+    assert spread == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+
+
 def test_the_image_is_named_in_one_place(tmp_path: Path) -> None:
     image = {"name": SIDECAR, "newName": "images.example.com/dbambassador", "newTag": "1"}
     (pod,) = pods(composed(tmp_path, resources=[BASE], images=[image]))
@@ -199,7 +222,7 @@ def test_the_token_is_mounted_into_the_ambassador_alone(upon_base: UponBase) -> 
     assert {item["path"] for item in items} == {"token", "ca.crt", "namespace"}
 
 
-def test_prometheus_scrapes_a_port_that_is_open_to_it_alone(upon_base: UponBase) -> None:
+def test_prometheus_scrapes_the_health_port(upon_base: UponBase) -> None:
     objects = upon_base("pod-monitor")
     (pod,) = pods(objects)
     monitor = only(objects, "PodMonitor")["spec"]
@@ -208,7 +231,13 @@ def test_prometheus_scrapes_a_port_that_is_open_to_it_alone(upon_base: UponBase)
     (port,) = pod.sidecar["ports"]
     assert endpoint["port"] == port["name"]
     assert {"name": "DBAMBASSADOR_HTTP_ADDRESS", "value": "0.0.0.0"} in pod.sidecar["env"]
-    scraped, others = only(objects, "NetworkPolicy")["spec"]["ingress"]
+    # Policies add up: one that leaves the application as it is would open what others close.
+    assert "NetworkPolicy" not in {each["kind"] for each in objects}
+
+
+def test_the_health_port_and_no_other_can_be_for_prometheus_alone(upon_base: UponBase) -> None:
+    (port,) = pods(upon_base("pod-monitor"))[0].sidecar["ports"]
+    scraped, others = only(upon_base("metrics-policy"), "NetworkPolicy")["spec"]["ingress"]
     assert [each["port"] for each in scraped["ports"]] == [port["containerPort"]]
     open_to_all = {
         number
