@@ -34,6 +34,8 @@ def test_the_shipped_environments_load() -> None:
 
     assert [profile.name for profile in catalogue.profiles] == [
         "compose",
+        "compose-ide",
+        "compose-test",
         "kubernetes-development",
         "kubernetes-on-prem",
         "kubernetes-staging",
