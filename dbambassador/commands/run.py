@@ -14,10 +14,11 @@ from dbambassador.discovery.nameserver import parse_nameserver
 from dbambassador.errors import AmbassadorError, ExitCode
 from dbambassador.events import Events, Started
 from dbambassador.locate import request_from
-from dbambassador.observability import process, stderr
+from dbambassador.observability import stderr
 from dbambassador.observability.latencies import Latencies
 from dbambassador.observability.logs import Log, threshold
-from dbambassador.observability.metrics import Metrics
+from dbambassador.observability.metrics import process
+from dbambassador.observability.metrics.metrics import Metrics
 from dbambassador.observability.recent import Recent
 from dbambassador.observability.routes import Sources
 from dbambassador.observability.server import HttpSettings, serve_http

@@ -24,11 +24,11 @@ from dbambassador.events import (
     ReloadUntimely,
     RequestCrashed,
 )
-from dbambassador.observability.exposition import Format, preferred
 from dbambassador.observability.latencies import Latencies
-from dbambassador.observability.metrics import Metrics
-from dbambassador.observability.page import render
-from dbambassador.observability.page_files import page_files
+from dbambassador.observability.metrics.exposition import Format, preferred
+from dbambassador.observability.metrics.metrics import Metrics
+from dbambassador.observability.page.files import page_files
+from dbambassador.observability.page.page import render
 from dbambassador.observability.recent import Recent
 from dbambassador.observability.traffic import Traffic
 from dbambassador.printable import printable

@@ -11,7 +11,7 @@ from typing import Any
 import trio
 
 from dbambassador.events import CatalogueReloaded, Reloaded
-from dbambassador.observability.metrics import Metrics
+from dbambassador.observability.metrics.metrics import Metrics
 from dbambassador.observability.recent import Recent
 from dbambassador.observability.routes import Sources
 from dbambassador.observability.server import HttpSettings, serve_http

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dbambassador.observability.families import EVERY, Kind
+from dbambassador.observability.metrics.families import EVERY, Kind
 from tests.deployment.files import REPOSITORY, parsed
 from tests.observability import dashboard
 from tests.testbed.requirements import require

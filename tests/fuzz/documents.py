@@ -11,8 +11,9 @@ from dbambassador.errors import InvalidConfiguration
 from dbambassador.injection.manifest import File as Manifest
 from dbambassador.injection.manifest import injected, removed
 from dbambassador.injection.sidecar import Wanted
-from dbambassador.observability import page, status
-from dbambassador.observability.page_files import page_files
+from dbambassador.observability import status
+from dbambassador.observability.page import page
+from dbambassador.observability.page.files import page_files
 from dbambassador.observability.traffic import Traffic
 from dbambassador.printable import printable
 from dbambassador.reflection import downward, explicit, saved, token_claims

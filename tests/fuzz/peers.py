@@ -14,7 +14,7 @@ import trio.testing
 from dbambassador.events import Event, Reloaded, ReloadUntimely
 from dbambassador.health.evidence import Blocked, Evidence, Signal
 from dbambassador.health.mysql_session import Credentials, Server, talk
-from dbambassador.observability.metrics import Metrics
+from dbambassador.observability.metrics.metrics import Metrics
 from dbambassador.observability.recent import Recent
 from dbambassador.observability.routes import Admin, Health, Sources
 from dbambassador.settings.schema import Database, HttpCheck, Login, Protocol

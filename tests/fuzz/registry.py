@@ -13,16 +13,8 @@ from dbambassador.forwarding.wires import mysql as mysql_wire
 from dbambassador.forwarding.wires import postgresql as postgresql_wire
 from dbambassador.health import handshakes, http_check, mysql_login, mysql_session, postgresql_login
 from dbambassador.injection import edits, parsing, pods, tree, workloads
-from dbambassador.observability import (
-    database_panel,
-    environment_panel,
-    lines,
-    page,
-    routes,
-    sentences,
-    status,
-    verdict,
-)
+from dbambassador.observability import lines, routes, sentences, status, verdict
+from dbambassador.observability.page import database_panel, environment_panel, page
 from dbambassador.protocols import (
     mysql,
     mysql_authentication,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dbambassador.observability.families import EVERY, Family
+from dbambassador.observability.metrics.families import EVERY, Family
 
 PAGE = Path(__file__).parents[2] / "docs/observability.md"
 BEGIN, END = "<!-- metrics:begin -->\n", "<!-- metrics:end -->\n"

@@ -12,10 +12,10 @@ from prometheus_client.parser import text_string_to_metric_families as plain
 
 from dbambassador import events
 from dbambassador.events import Departure, Event, Refusal
-from dbambassador.observability import families, process
-from dbambassador.observability.counting import MAX_SERIES
-from dbambassador.observability.exposition import Format
-from dbambassador.observability.metrics import Metrics
+from dbambassador.observability.metrics import families, process
+from dbambassador.observability.metrics.counting import MAX_SERIES
+from dbambassador.observability.metrics.exposition import Format
+from dbambassador.observability.metrics.metrics import Metrics
 from tests.choices import lost, serving
 from tests.observability import samples
 from tests.observability.occurrences import ADDRESS, EVERY, FACTS, TARGET

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dbambassador.observability import page
-from dbambassador.observability.markup import Html, element, join
-from dbambassador.observability.page_files import page_files
+from dbambassador.observability.page import page
+from dbambassador.observability.page.files import page_files
+from dbambassador.observability.page.markup import Html, element, join
 from dbambassador.observability.traffic import Traffic
 from tests.observability import samples
 from tests.observability.hostility import crowded, hostile

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dbambassador.observability import families, process
+from dbambassador.observability.metrics import families, process
 
 
 def test_this_process() -> None:

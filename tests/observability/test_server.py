@@ -27,7 +27,7 @@ from dbambassador.events import (
     ReloadUntimely,
 )
 from dbambassador.observability import routes
-from dbambassador.observability.metrics import Metrics
+from dbambassador.observability.metrics.metrics import Metrics
 from dbambassador.observability.recent import Recent
 from dbambassador.observability.routes import Sources, is_loopback
 from dbambassador.observability.server import HttpAddresses, HttpSettings, serve_http

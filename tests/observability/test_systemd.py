@@ -25,7 +25,7 @@ from dbambassador.events import (
     ReloadRefused,
     SelectionAwaited,
 )
-from dbambassador.observability.metrics import Metrics
+from dbambassador.observability.metrics.metrics import Metrics
 from dbambassador.observability.recent import Recent
 from dbambassador.observability.routes import LONGEST_SILENCE, Sources
 from dbambassador.observability.systemd import LONGEST_STATUS, Verdict, serve_manager

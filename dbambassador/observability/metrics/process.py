@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from dbambassador.observability import families
-from dbambassador.observability.families import Family
+from dbambassador.observability.metrics import families
+from dbambassador.observability.metrics.families import Family
 
 SELF = Path("/proc/self")
 

@@ -35,7 +35,7 @@ class PageFiles:
 @cache
 def page_files() -> PageFiles:
     """Read once, when somebody first looks."""
-    here = resources.files("dbambassador.observability")
+    here = resources.files("dbambassador.observability.page")
     return PageFiles((here / "page.css").read_text("utf-8"), (here / "page.js").read_text("utf-8"))
 
 

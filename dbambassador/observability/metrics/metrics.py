@@ -8,10 +8,10 @@ from typing import Any
 
 from dbambassador import events
 from dbambassador.events import Departure, Event, Refusal
-from dbambassador.observability import families, gauges
-from dbambassador.observability.counting import Counter, Histogram
-from dbambassador.observability.exposition import Format, Sample, render
-from dbambassador.observability.families import Family
+from dbambassador.observability.metrics import families, gauges
+from dbambassador.observability.metrics.counting import Counter, Histogram
+from dbambassador.observability.metrics.exposition import Format, Sample, render
+from dbambassador.observability.metrics.families import Family
 from dbambassador.values import State
 
 CONNECTED = "connected"

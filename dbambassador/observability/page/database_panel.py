@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dbambassador.observability import sentences
-from dbambassador.observability.markup import Html, element, join, said, text
-from dbambassador.observability.sparkline import bar, sparkline
-from dbambassador.observability.table import table
+from dbambassador.observability.page.markup import Html, element, join, said, text
+from dbambassador.observability.page.sparkline import bar, sparkline
+from dbambassador.observability.page.table import table
 from dbambassador.observability.traffic import Rate
 from dbambassador.observability.wording import count, duration, latency, size
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from dbambassador.observability import sentences
-from dbambassador.observability.markup import Html, element, join, said, text
-from dbambassador.observability.table import table
+from dbambassador.observability.page.markup import Html, element, join, said, text
+from dbambassador.observability.page.table import table
 from dbambassador.observability.wording import duration
 
 Snapshot = dict[str, Any]

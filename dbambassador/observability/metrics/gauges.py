@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dbambassador.observability import families
-from dbambassador.observability.counting import MAX_SERIES
-from dbambassador.observability.exposition import Exposed, Sample
-from dbambassador.observability.families import Family
+from dbambassador.observability.metrics import families
+from dbambassador.observability.metrics.counting import MAX_SERIES
+from dbambassador.observability.metrics.exposition import Exposed, Sample
+from dbambassador.observability.metrics.families import Family
 
 Snapshot = Mapping[str, Any]
 Seen = tuple[Family, tuple[str, ...], float]

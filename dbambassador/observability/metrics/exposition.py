@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from dbambassador.observability.families import Family, Kind
+from dbambassador.observability.metrics.families import Family, Kind
 
 
 class Format(Enum):

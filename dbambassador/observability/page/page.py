@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import quote
 
 from dbambassador.observability import sentences
-from dbambassador.observability.database_panel import database_panel
-from dbambassador.observability.environment_panel import environment_panel
-from dbambassador.observability.markup import Html, element, join, said, text
-from dbambassador.observability.page_files import PageFiles
+from dbambassador.observability.page.database_panel import database_panel
+from dbambassador.observability.page.environment_panel import environment_panel
+from dbambassador.observability.page.files import PageFiles
+from dbambassador.observability.page.markup import Html, element, join, said, text
 from dbambassador.observability.traffic import Traffic
 from dbambassador.observability.verdict import Mood, Verdict, verdict
 from dbambassador.observability.wording import count, duration

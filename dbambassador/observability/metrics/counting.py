@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from math import inf
 
-from dbambassador.observability.exposition import Sample
-from dbambassador.observability.families import Family
+from dbambassador.observability.metrics.exposition import Sample
+from dbambassador.observability.metrics.families import Family
 
 MAX_SERIES = 500
 """Series of one family: whatever a stage puts into a label, memory and the scrape stay bounded."""

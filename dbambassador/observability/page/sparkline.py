@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dbambassador.observability.markup import Html, element
+from dbambassador.observability.page.markup import Html, element
 from dbambassador.observability.traffic import SPAN
 
 WIDTH, HEIGHT = 120, 24

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dbambassador.observability.markup import Html, element
+from dbambassador.observability.page.markup import Html, element
 
 
 def table(

@@ -1,0 +1,1 @@
+"""Metrics for Prometheus: counters folded from events, gauges of a snapshot."""

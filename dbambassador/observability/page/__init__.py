@@ -1,0 +1,1 @@
+"""The status page: a snapshot as HTML."""
