@@ -69,13 +69,14 @@ class FastPath:
     def add(self, listener: trio.SocketListener) -> None:
         """Accepts on this listener as well, while there is an offer; there is none now."""
         lent = listener.socket
-        accepting = socket.fromfd(lent.fileno(), lent.family, lent.type, lent.proto)
+        # No descriptor of its own: a reload must not fail for want of one when it has half begun.
+        accepting = socket.socket(lent.family, lent.type, lent.proto, fileno=lent.fileno())
         accepting.setblocking(False)
         self._listeners[listener] = accepting
 
     def remove(self, listener: trio.SocketListener) -> None:
         """Does not accept there any more; there is no offer now."""
-        self._listeners.pop(listener).close()
+        self._listeners.pop(listener).detach()
 
     def offer(self, choice: Choice) -> None:
         """Has clients served by this choice, if its sessions can be ordinary ones. Its epoch is admitted."""
@@ -105,7 +106,7 @@ class FastPath:
         if self._crashed in self._loop.at_crash:  # there is nothing left that a crash could strand
             self._loop.at_crash.remove(self._crashed)
         for accepting in self._listeners.values():
-            accepting.close()
+            accepting.detach()
         self._listeners = {}
 
     async def without_offer(self) -> None:

@@ -994,3 +994,14 @@ async def test_a_crash_of_the_engine_closes_its_clients_and_those_to_come(
         await until(lambda: not len(stage.ledger))
         assert len(told(stage, SessionCrashed)) == 3
         stage.events.clear()
+
+
+async def test_to_accept_on_one_more_listener_takes_no_descriptor() -> None:
+    async with scene(MysqlWire()) as stage:
+        assert stage.fast_path is not None
+        listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+        async with listener:
+            with few_descriptors(0):
+                stage.fast_path.add(listener)
+            stage.fast_path.remove(listener)
+            assert listener.socket.getsockname()[1]
