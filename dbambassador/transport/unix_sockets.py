@@ -76,13 +76,20 @@ def regrant(path: str, mode: int, group: str) -> Callable[[], None]:
         before = os.lstat(path)
         undo = partial(_set_access, path, stat.S_IMODE(before.st_mode), before.st_gid)
         try:
-            _set_access(path, mode, os.getegid() if number is None else number)
+            _set_access(path, mode, _given_group(path) if number is None else number)
         except OSError:
             undo()
             raise
     except OSError as error:
         raise _cannot_change(path, error, group) from None
     return undo
+
+
+def _given_group(path: str) -> int:
+    """The group that the kernel gives a socket that is made there: the directory's, if it has the
+    set-group-ID bit (inode(7)), as a volume with an `fsGroup` of Kubernetes has."""
+    directory = os.stat(os.path.dirname(path))
+    return directory.st_gid if directory.st_mode & stat.S_ISGID else os.getegid()
 
 
 def _set_access(path: str, mode: int, group: int) -> None:

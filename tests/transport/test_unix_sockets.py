@@ -287,3 +287,17 @@ async def test_another_mode_and_group_and_back_again(directory: Path) -> None:
         assert path.stat() == found
     finally:
         close_unix(listener)
+
+
+@needs_root
+async def test_without_a_group_of_its_own_it_keeps_that_of_its_directory(directory: Path) -> None:
+    os.chown(directory, -1, OTHER)
+    os.chmod(directory, 0o2770)  # as a volume with an fsGroup
+    path = directory / "s"
+    listener = await listen_unix(str(path), 0o660, "")
+    try:
+        assert path.stat().st_gid == OTHER
+        regrant(str(path), 0o600, "")
+        assert path.stat().st_gid == OTHER
+    finally:
+        close_unix(listener)
