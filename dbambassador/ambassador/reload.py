@@ -25,9 +25,9 @@ from dbambassador.profiles.catalogue import version
 from dbambassador.profiles.changes import changes, elsewhere
 
 LOOK_PERIOD = 1.0
-"""Seconds between looks at a mounted ConfigMap, a readlink each. The kubelet itself takes about a minute to
-update one, and for a moment after that the names of its files are not those of the new content: so what is
-read has to be the same at two looks."""
+"""Seconds between looks at a mounted ConfigMap, three system calls each. The kubelet itself takes about a
+minute to update one, and for a moment after that the names of its files are not those of the new content: so
+what is read has to be the same at two looks."""
 NO_MORE = 1 << 62
 """Beyond the number of any request."""
 
@@ -42,6 +42,9 @@ class Reloader:
         self._serving = serving
         self._drift = drift
         self._tried = located.catalogue.version
+        """Of the directory, when it was last read."""
+        self._last: CatalogueReloaded | ReloadRefused | None = None
+        """How that ended, but for the start."""
         self._asked = Latest("")
         """By what, the last time."""
         self._done: Latest[tuple[int, Reloaded | None]] = Latest((0, None))
@@ -67,7 +70,8 @@ class Reloader:
         """Reloads when asked, and when a mounted ConfigMap has changed. For ever."""
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._watch)
+                if self._tried:  # nothing else is updated all at once, and none but a volume stays readable
+                    nursery.start_soon(self._watch)
                 served = 0
                 while True:
                     trigger = await self._asked.newer(served)
@@ -80,7 +84,7 @@ class Reloader:
 
     def snapshot(self, now: float) -> dict[str, Any]:
         """What is in use since when, and how the last reload ended."""
-        last = self._done.value[1]
+        last = self._last
         return {
             "successful": not isinstance(last, ReloadRefused),
             "seconds_ago": None if self._ended_at is None else round(now - self._ended_at, 3),
@@ -92,10 +96,14 @@ class Reloader:
 
     async def _reload(self, trigger: str, publish: Publish) -> Reloaded:
         self._tried = version(self._request.directory)
+        outcome: CatalogueReloaded | ReloadRefused
         try:
-            # In a thread: to read a large catalogue takes a while.
+            # In a thread: to read a large catalogue takes a while. From a file server that hangs it takes for
+            # ever, which the end of the process must not wait for.
             load = partial(anew, self._request, self.located)
-            outcome = await self._follow(trigger, await trio.to_thread.run_sync(load))
+            located = await trio.to_thread.run_sync(load, abandon_on_cancel=True)
+            self._tried = located.catalogue.version
+            outcome = await self._follow(trigger, located)
         except InvalidConfiguration as invalid:
             outcome = ReloadRefused(trigger, tuple(map(str, invalid.problems)))
         except AmbassadorError as error:
@@ -104,10 +112,10 @@ class Reloader:
         except Exception as bug:  # what is served goes on
             publish(StageCrashed("", "reload", repr(bug)))
             outcome = ReloadRefused(trigger, (f"a bug: {bug!r}",))
-        self._ended_at = trio.current_time()
+        self._ended_at, self._last = trio.current_time(), outcome
         return outcome
 
-    async def _follow(self, trigger: str, located: Located) -> Reloaded:
+    async def _follow(self, trigger: str, located: Located) -> CatalogueReloaded | ReloadRefused:
         before, now = self.located.profile, located.profile
         assert before is not None
         reason = elsewhere(before, located.selection)

@@ -35,13 +35,18 @@ def load(directory: Path) -> Catalogue:
 
 
 def version(directory: Path) -> str:
-    """Changes with every update of a directory whose files are replaced all at once; empty for any other.
+    """Changes with every update of a directory whose files are replaced all at once; empty for any other, and
+    for one that cannot be read now.
 
-    The kubelet writes the new content of a ConfigMap beside the old one and moves the link `..data` to it:
-    pkg/volume/util/atomic_writer.go.
+    The kubelet writes the new content of a ConfigMap beside the old one and moves the link `..data` to it. A
+    moment later it makes the names of new files, and removes those of former ones: until then, what is read
+    is neither the one nor the other. pkg/volume/util/atomic_writer.go.
     """
     try:
-        return os.readlink(directory / "..data")
+        content = directory / "..data"
+        os.stat(content)
+        names = sorted(name for name in os.listdir(directory) if not name.startswith("."))
+        return "/".join((os.readlink(content), *names))
     except OSError:
         return ""
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
 
+import pytest
 import trio
 import trio.testing
 
+from dbambassador.ambassador import reload
 from dbambassador.ambassador.reload import Reloader
 from dbambassador.ambassador.serving import Prepared, Serving
 from dbambassador.drift import DriftWatch
@@ -70,14 +73,19 @@ class Scene:
     def told(self) -> list[type[Event]]:
         return [type(event) for event in self.events]
 
+    async def until_told(self, number: int) -> None:
+        while len(self.events) < number:  # noqa: ASYNC110 - events are a list
+            await trio.sleep(0.005)
+
 
 DATABASE = postgresql_database("127.0.0.1:1", 5432)
 
 
 @asynccontextmanager
-async def reloading(directory: Path) -> AsyncIterator[Scene]:
+async def reloading(directory: Path, read: Path | None = None) -> AsyncIterator[Scene]:
+    """`read`: where the environment files are; made, if there are none."""
     request = Request(
-        directory=environments(directory, orders=DATABASE),
+        directory=read or environments(directory, orders=DATABASE),
         root=directory,
         environ={},
         explicit={"dbambassador.platform": ("bare", "a flag")},
@@ -154,3 +162,77 @@ async def test_who_waits_at_the_end_is_told_of_it(tmp_path: Path) -> None:
         clients.start_soon(ask, scene.reloader)
         await scene.served.begun.wait()
     assert answers == [ReloadUntimely("", "shutting down")]
+
+
+async def test_how_the_last_one_ended_is_known_to_the_end(tmp_path: Path) -> None:
+    async with reloading(tmp_path) as scene:
+        scene.write("soon")
+        assert isinstance(await scene.reloader.reload("a"), ReloadRefused)
+    assert await scene.reloader.reload("b") == ReloadUntimely("", "shutting down")
+    assert not scene.reloader.snapshot(trio.current_time())["successful"]
+
+
+async def test_files_that_are_read_for_ever_do_not_hold_the_end_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, end = threading.Event(), threading.Event()
+
+    def hang(*_: object) -> Located:
+        begun.set()
+        end.wait()
+        raise AssertionError("too late")
+
+    monkeypatch.setattr(reload, "anew", hang)
+    try:
+        async with reloading(tmp_path) as scene:
+            scene.reloader.ask("a")
+            await trio.to_thread.run_sync(begun.wait)
+        assert scene.events == []
+    finally:
+        end.set()
+
+
+def _mount(directory: Path, number: int, hold: str, name: str) -> None:
+    """As the kubelet begins to update a ConfigMap: the name of the new file is not there yet."""
+    content = directory / f"..{number}"
+    environments(directory, orders={**DATABASE, "hold": hold}).rename(content)
+    (content / "here.yaml").rename(content / name)
+    (directory / "..tmp").symlink_to(content.name)
+    (directory / "..tmp").rename(directory / "..data")
+
+
+@asynccontextmanager
+async def reloading_mounted(directory: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    """With a ConfigMap that is looked at often."""
+    monkeypatch.setattr(reload, "LOOK_PERIOD", 0.02)
+    _mount(directory, 1, "1s", "here.yaml")
+    (directory / "here.yaml").symlink_to("..data/here.yaml")
+    async with reloading(directory, directory) as scene:
+        yield scene
+
+
+async def test_a_configmap_that_was_read_in_the_middle_of_its_update_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with reloading_mounted(tmp_path, monkeypatch) as scene:
+        _mount(tmp_path, 2, "2s", "here.yaml")
+        (tmp_path / "..2" / "_defaults.yaml").write_text("databases: {orders: {client_idle_timeout: 9s}}")
+        assert await scene.reloader.reload("POST /reload") == CatalogueReloaded(
+            "POST /reload", ("orders: hold",)
+        )
+        (tmp_path / "_defaults.yaml").symlink_to("..data/_defaults.yaml")
+        await scene.until_told(2)
+        assert scene.events[1] == CatalogueReloaded(
+            "the ConfigMap was updated", ("orders: client_idle_timeout",)
+        )
+
+
+async def test_a_configmap_that_could_not_be_read_is_read_once_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with reloading_mounted(tmp_path, monkeypatch) as scene:
+        (tmp_path / "..1").rename(tmp_path / "..away")
+        assert isinstance(await scene.reloader.reload("SIGHUP"), ReloadRefused)
+        (tmp_path / "..away").rename(tmp_path / "..1")
+        await scene.until_told(2)
+        assert scene.events[1] == CatalogueReloaded("the ConfigMap was updated", ())

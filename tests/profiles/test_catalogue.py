@@ -206,7 +206,23 @@ def test_a_mounted_configmap_has_a_version(tmp_path: Path) -> None:
     assert version(tmp_path) == ""
     mount(tmp_path, 1)
     (tmp_path / "staging.yaml").symlink_to("..data/staging.yaml")
-    assert load(tmp_path).version == version(tmp_path) == "..1"
+    assert load(tmp_path).version == version(tmp_path) == "..1/staging.yaml"
+
+
+def test_a_configmap_has_another_version_once_its_names_are_those_of_its_content(tmp_path: Path) -> None:
+    mount(tmp_path, 1)
+    (tmp_path / "former.yaml").symlink_to("..data/former.yaml")
+    half = version(tmp_path)
+    (tmp_path / "staging.yaml").symlink_to("..data/staging.yaml")
+    more = version(tmp_path)
+    (tmp_path / "former.yaml").unlink()
+    assert len({half, more, version(tmp_path), ""}) == 4
+
+
+def test_a_directory_whose_content_is_away_has_no_version(tmp_path: Path) -> None:
+    mount(tmp_path, 1)
+    (tmp_path / "..1").rename(tmp_path / "..away")
+    assert version(tmp_path) == ""
 
 
 def test_a_configmap_that_is_replaced_while_it_is_read_is_read_again(
@@ -214,17 +230,17 @@ def test_a_configmap_that_is_replaced_while_it_is_read_is_read_again(
 ) -> None:
     mount(tmp_path, 1)
     (tmp_path / "staging.yaml").symlink_to("..data/staging.yaml")
-    listed = os.listdir
+    opened = os.open
     updates = iter((2, 3))
 
-    def listing(directory: Path) -> list[str]:
-        found = listed(directory)
+    def opening(path: Path, flags: int) -> int:
         for number in updates:
             mount(tmp_path, number)
             break
-        return found
+        return opened(path, flags)
 
-    monkeypatch.setattr(os, "listdir", listing)
+    monkeypatch.setattr(os, "open", opening)
     catalogue = load(tmp_path)
-    assert catalogue.version == "..3"
+    monkeypatch.undo()
+    assert catalogue.version == version(tmp_path) == "..3/staging.yaml"
     assert str(catalogue.profiles[0].databases[0].listen[0]) == "127.0.0.1:5433"
