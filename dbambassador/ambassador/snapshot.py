@@ -95,7 +95,7 @@ def environment(located: Located, profile: Profile) -> Json:
 def clients(limit: Limit | None) -> Json:
     """How many there are, and how many there may be; None before the first could come."""
     return {
-        "connected": limit.clients if limit is not None else 0,
+        "connected": limit.connected if limit is not None else 0,
         "limit": (limit.maximum or None) if limit is not None else None,
     }
 

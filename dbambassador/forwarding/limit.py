@@ -33,6 +33,10 @@ class Limit:
         """Those of them that trio's thread knows of, or knew."""
 
     @property
+    def connected(self) -> int:
+        """All clients now, those on their way from one thread to the other included."""
+        return self.clients + self.arrived - self.taken_over
+
+    @property
     def reached(self) -> bool:
-        under_way = self.arrived - self.taken_over
-        return bool(self.maximum) and self.clients + under_way >= self.maximum
+        return bool(self.maximum) and self.connected >= self.maximum

@@ -60,8 +60,10 @@ class Oracle:
 
 
 class Running:
-    def __init__(self, nursery: trio.Nursery) -> None:
+    def __init__(self, nursery: trio.Nursery, delay: float = 0.0) -> None:
+        """`delay`: of the first answer."""
         self.oracle = Oracle()
+        self.oracle.delay = delay
         self.changes: list[TargetsChanged] = []
         self.refresher = Refresher(DATABASE, cast(Resolver, self.oracle), self._note)
         nursery.start_soon(self.refresher.run)
@@ -301,12 +303,12 @@ async def test_other_endpoints_are_looked_for_at_once(running: Running, autojump
 
 
 async def test_what_is_still_being_looked_for_at_former_endpoints_is_not_waited_for(
-    running: Running, autojump_clock: MockClock
+    nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    running.oracle.delay = 5.0
+    running = Running(nursery, delay=5.0)
     await trio.sleep(1)
     running.oracle.delay, running.oracle.hosts = 0.0, ["10.0.0.2"]
     running.refresher.adopt(OTHER)
-    await trio.sleep(6)
+    await trio.sleep(6)  # the former answer would be there, and this one is still good
     assert running.refresher.targets.version == 1
     assert running.refresher.targets.value.addresses == (Address("10.0.0.2", 5432),)

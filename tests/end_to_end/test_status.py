@@ -26,6 +26,8 @@ def test_the_status_of_a_session_while_it_lives_and_after(
     running = ambassador("--environments", environments(tmp_path, orders=database), *CHOSEN, *flags)
     with psycopg.connect(host="127.0.0.1", port=port_of(database), user="postgres") as session:
         session.execute("SELECT repeat('x', 100000)")
+        # The relay engine tells of a session that it opened itself in its own time.
+        until(lambda: running.status()["databases"][0]["sessions"] == 1, "the session is known")
         live = running.status()
         jsonschema.validate(live, SCHEMA, jsonschema.Draft202012Validator)
         orders = live["databases"][0]

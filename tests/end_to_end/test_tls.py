@@ -41,7 +41,7 @@ from tests.testbed.processes import Ambassador, StartAmbassador, command
 
 BAD: dict[str, tuple[Callable[[Certificates], Certificate], str]] = {
     "expired": (Certificates.expired, "its certificate has expired"),
-    "wrong-host": (Certificates.wrong_host, "its certificate is not for 127.0.0.1"),
+    "wrong-host": (Certificates.wrong_host, "its certificate is not for 127.0.0.1, but for elsewhere.test"),
     "unknown-authority": (
         Certificates.unknown_authority,
         "its certificate comes from an authority that is not in sslrootcert",
