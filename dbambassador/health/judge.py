@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 
 import trio
@@ -121,18 +121,14 @@ class Judge:
         """
         before, self._database = self._database, database
         former, self._check, self._prober = self._prober, database.check, prober
-        now, tenures = trio.current_time(), self._standing.choice.tenures
-        already = self.retired
+        tenures, already = self._standing.choice.tenures, self.retired
         self.retired = adoption.retired(before, database, tenures, already, self.name)
         anew = not self.retired <= already
         if anew:
             self._former = former
         self._adopted = self._refresher.targets.version
-        if (before.check, before.tls) != (database.check, database.tls):
-            checked = self._records.keys() - self.retired
-            self._blocked -= checked
-            self._denied -= checked
-            self._due |= dict.fromkeys(checked, now)
+        others = (before.check, before.tls) != (database.check, database.tls)
+        self._check_anew((self._records.keys() if others else already) - self.retired)
         if before.balance is not None and database.balance is None:
             self._standing = adoption.alone(self._standing, self._sessions)
         self._decide()
@@ -224,6 +220,7 @@ class Judge:
             self._checked_at = {a: at for a, at in self._checked_at.items() if a in self._records}
             self._blocked &= kept.keys()
             if self._refresher.targets.version > self._adopted:
+                self._check_anew(self.retired.intersection(targets.addresses))
                 self.retired = self.retired.intersection(kept).difference(targets.addresses)
             self._denied &= kept.keys()
             self._reasons = {a: reason for a, reason in self._reasons.items() if a in self._records}
@@ -232,6 +229,12 @@ class Judge:
                 self._told_of.clear()
             self._decide()
             self._wake.set()
+
+    def _check_anew(self, addresses: Set[Address]) -> None:
+        """What is known of these was found out by other settings."""
+        self._blocked -= addresses
+        self._denied -= addresses
+        self._due |= dict.fromkeys(addresses & self._records.keys(), trio.current_time())
 
     def _leaving(self) -> list[Address]:
         """Addresses that are of interest even if the DNS does not name them."""

@@ -651,6 +651,26 @@ async def test_where_only_former_endpoints_lead_is_checked_as_before(autojump_cl
         assert set(other.checked) == {B}
 
 
+async def test_a_former_address_is_checked_by_the_new_settings_once_it_is_one_of_theirs(
+    autojump_clock: MockClock,
+) -> None:
+    async with judging(Scene(database())) as scene:
+        scene.discovery.find(A)
+        await trio.sleep(5)
+        alias = replace(database(), endpoints=(HostEndpoint("alias.test", 5432),), check=LOGIN)
+        other, again = Other(scene), Other(scene)
+        scene.judge.adopt(alias, cast(Prober, other))
+        scene.discovery.targets.publish(Targets((Target(A, "alias.test"),), asked_at=trio.current_time()))
+        await trio.sleep(0.1)
+        assert other.checked == [A]
+        scene.judge.adopt(replace(alias, endpoints=(HostEndpoint("c.test", 5432),)), cast(Prober, again))
+        assert scene.judge.retired == {A}
+        scene.judge.adopt(alias, cast(Prober, again))
+        await trio.sleep(0.1)
+        assert again.checked == [A]
+        assert scene.chosen == A
+
+
 async def test_a_shorter_hold_counts_from_the_loss(autojump_clock: MockClock) -> None:
     async with judging(Scene(database(hold=60))) as scene:
         scene.answers[A] = Signal.FAILED
