@@ -14,7 +14,17 @@ from dbambassador.observability import phrases
 from dbambassador.observability.phrases import Level, Phrase
 from dbambassador.printable import printable
 
-_SUBJECTS = dict.fromkeys(("certificates_reloaded", "certificates_unusable"), "certificates")
+_SUBJECTS = {
+    name: " ".join(names)
+    for names in (
+        ("certificates_reloaded", "certificates_unusable"),
+        ("catalogue_reloaded", "reload_refused"),
+        ("check_denied", "check_restored"),
+        ("descriptors_exhausted", "descriptors_recovered"),
+        ("drift_noticed", "drift_ended"),
+    )
+    for name in names
+}
 """Events of one subject: the other one makes the same one news again."""
 
 REPEAT_WINDOW = 30.0
