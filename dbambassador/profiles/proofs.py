@@ -174,13 +174,21 @@ def _unreachable(question: _Question) -> Iterator[Finding]:
             continue
         try:
             if question.example(one.chosen(question.candidates), {}) is None:
-                rivals = listed(
-                    [each.profile.name for each in one.rivals(question.candidates) if each.match is not None]
-                )
-                text = f"can never be chosen: wherever it matches, another does too (of {rivals})"
+                text = f"can never be chosen: wherever it matches, {_overlapping(question, one)} too"
                 yield Finding("reachable", Status.FAILS, name, text)
         except TooManyCombinations:
             yield _open("reachable", name, "can be chosen")
+
+
+def _overlapping(question: _Question, one: Candidate) -> str:
+    """Those of its rivals that match where it does."""
+    rivals = [each for each in one.rivals(question.candidates) if each.match is not None]
+    try:
+        rivals = [each for each in rivals if not _apart(question, [one.stands, each.stands])]
+    except _CatalogueTooLarge:
+        pass  # all of them, then: the finding itself is certain
+    names = [each.profile.name for each in rivals]
+    return f"{names[0]} does" if len(names) == 1 else f"another does (of {listed(names)})"
 
 
 def _mixed(question: _Question) -> Iterator[Finding]:

@@ -168,7 +168,7 @@ def _by_name(
         known = few([profile.name for profile in catalogue.profiles])
         reasons = _reasons(catalogue, facts, spans, None)
         meant = get_close_matches(requested, [profile.name for profile in catalogue.profiles], n=1)
-        guess = f"; did you mean {meant[0]}?" if meant else ""
+        guess = f" (did you mean {meant[0]}?)" if meant else ""
         why = f"there is no environment {shown(requested)} in {catalogue.directory}, only {known}{guess}"
         return Selection(Verdict.NO_SUCH, None, why, reasons)
     blocking = forbid(profile, facts, spans)
@@ -177,7 +177,8 @@ def _by_name(
     asked = f"{requested} was asked for by name"
     verdict, why, undecided = Verdict.CHOSEN, asked, tuple[str, ...]()
     if blocking == {}:
-        verdict, why = Verdict.FORBIDDEN, f"{asked}, but its forbid holds here"
+        conditions = " and ".join(str(requirement) for requirement in profile.forbid)
+        verdict, why = Verdict.FORBIDDEN, f"{asked}, but its forbid holds here: {shown(conditions, 160)}"
     elif match is None and not override_match:
         verdict, why = Verdict.MISMATCH, f"{asked}, but its match is false here (--override-match insists)"
     elif blocking is not None:

@@ -149,8 +149,11 @@ def _conflict(catalogue: Catalogue, facts: Facts, selection: Selection) -> Itera
     names = set(_with(selection, Status.MATCHES, Status.MAY_MATCH, Status.MAY_BE_FORBIDDEN))
     standing = [profile for profile in catalogue.profiles if profile.name in names]
     theirs = [profile for profile in standing if not profile.production]
+    # What those others ask for as well would be forbidden to themselves.
+    shared = {each.key for profile in theirs for each in profile.match or ()}
     for production in (profile for profile in standing if profile.production):
-        telling = next((each for each in production.match or () if each.operator is Operator.IN), None)
+        own = (each for each in production.match or () if each.key not in shared)
+        telling = next((each for each in own if each.operator is Operator.IN), None)
         if telling is not None and theirs:
             others = few([profile.name for profile in theirs])
             yield f"keep them apart: forbid in {others} what {production.name} is known by ({telling})"

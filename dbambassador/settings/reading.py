@@ -79,7 +79,8 @@ class Report:
         """A missing key is this file's to give, also where its parent was written in the defaults."""
         if not self.partial:
             line = parent.line if parent.file == self.file else None
-            self.add(Place(self.file, line, parent.path).key(key, line), "nothing", expected)
+            hint = "" if parent.file == self.file else f"{parent.path} comes from {parent.file}"
+            self.add(Place(self.file, line, parent.path).key(key, line), "nothing", expected, hint)
 
     def attempt(self, node: Node, parse: Callable[[Node], T], otherwise: D) -> T | D:
         try:

@@ -87,6 +87,8 @@ def test_unreachable_ones_are_found() -> None:
         "forbidden": Status.FAILS,
         "shadowed": Status.FAILS,
     }
+    (shadowed,) = (finding for finding in findings if finding.environments == ("shadowed",))
+    assert shadowed.text == "can never be chosen: wherever it matches, shadow does too"
 
 
 def test_production_that_can_match_together_with_another_is_found() -> None:

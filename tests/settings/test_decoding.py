@@ -149,6 +149,7 @@ class TestDefaults:
     def test_a_database_that_an_environment_forgets_is_that_environments_problem(self) -> None:
         problem = only("environment: test\ndatabases: {}", self.DEFAULTS)
 
+        assert problem.hint == "databases.orders comes from _defaults.yaml"
         assert (problem.file, problem.path, problem.found) == (
             "shop.yaml",
             "databases.orders.endpoint",
