@@ -115,15 +115,23 @@ def _of_database(database: Snapshot) -> Iterator[Finding]:
         why = "only the next session can tell whether its address is of use again"
         yield _finding(Mood.REDUCED, f"{name} is tried out", why)
     if targets["failure"] and choice["address"] is not None:
-        yield _finding(
-            Mood.REDUCED, f"DNS fails, and the last known answer for {name} is used", targets["failure"]
-        )
+        yield _finding(Mood.REDUCED, _failing(database), targets["failure"])
     if database["certificates"]:
         yield _finding(
             Mood.REDUCED, f"Changed certificates of {name} cannot be used", database["certificates"]
         )
     if choice["address"] is not None:
         yield from _out_of_use(database)
+
+
+def _failing(database: Snapshot) -> str:
+    """What becomes of clients where the DNS does not answer, or answers that a name does not exist."""
+    name, targets = database["name"], database["targets"]
+    if targets["stale"]:
+        return f"DNS fails, and the last known answer for {name} is used"
+    if targets["addresses"]:
+        return f"DNS fails for a part of {name}"
+    return f"DNS gives no address for {name}, and its former one is used"
 
 
 def _out_of_use(database: Snapshot) -> Iterator[Finding]:

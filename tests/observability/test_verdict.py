@@ -57,6 +57,16 @@ WELL = "orders is served by 10.0.0.8:5432."
             "DNS fails, and the last known answer for orders is used: timeout.",
         ),
         (
+            alone(targets={"failure": "db does not exist", "addresses": []}),
+            Mood.REDUCED,
+            "DNS gives no address for orders, and its former one is used: db does not exist.",
+        ),
+        (
+            alone(targets={"failure": "db does not exist"}),
+            Mood.REDUCED,
+            "DNS fails for a part of orders: db does not exist.",
+        ),
+        (
             alone(certificates="/ca.pem: no certificate"),
             Mood.REDUCED,
             "Changed certificates of orders cannot be used: /ca.pem: no certificate.",
