@@ -122,6 +122,7 @@ def _of_database(database: Snapshot) -> Iterator[Finding]:
         )
     if choice["address"] is not None:
         yield from _out_of_use(database)
+        yield from _of_hidden_role(database)
 
 
 def _failing(database: Snapshot) -> str:
@@ -147,6 +148,17 @@ def _out_of_use(database: Snapshot) -> Iterator[Finding]:
         yield _finding(Mood.WELL, f"{address['address']} of {name} is {address['state']}", address["why"])
     elif failed:
         yield _finding(Mood.WELL, f"{len(failed)} other addresses of {name} are down")
+
+
+def _of_hidden_role(database: Snapshot) -> Iterator[Finding]:
+    """An address with sessions of which none told the role, where it matters: it may be the wrong one."""
+    wanted = database["target_session_attrs"]
+    hidden = [
+        each["address"] for each in database["addresses"] if each["sessions"] and each["role"] == "unknown"
+    ]
+    if hidden and wanted != "any":
+        what = f"Whether {few(hidden)} of {database['name']} is {wanted} cannot be seen"
+        yield _finding(Mood.WELL, what, "its sessions do not tell, and no check logs in")
 
 
 def _all_is_well(databases: list[Snapshot]) -> Finding:

@@ -162,3 +162,20 @@ def test_somebody_elses_words_stay_short_and_harmless(text: str) -> None:
         said = str(verdict(snapshot).first)
         assert len(said) < 5000
         assert not any(unicodedata.category(letter).startswith("C") for letter in said)
+
+
+def test_a_role_that_sessions_hide_is_told_where_it_matters() -> None:
+    snapshot = alone()
+    (orders,) = snapshot["databases"]
+    (serving,) = orders["addresses"]
+    serving["role"] = "unknown"
+
+    found = verdict(snapshot)
+
+    assert [str(found.first), *map(str, found.more)] == [
+        WELL,
+        "Whether 10.0.0.8:5432 of orders is read-write cannot be seen: "
+        "its sessions do not tell, and no check logs in.",
+    ]
+    orders["target_session_attrs"] = "any"
+    assert verdict(snapshot).more == ()
