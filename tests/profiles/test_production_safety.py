@@ -199,6 +199,8 @@ class TestSomebodyTurnedAKnob:
         for found in (here, facts(unknown(CA), **{NAMESPACE: "shop"})):
             asked = select(guarded, found, requested="production", override_match=True)
             assert asked.verdict is Verdict.FORBIDDEN
+        why = "production was asked for by name, but its forbid holds here"
+        assert select(guarded, here, requested="production").why == f"{why}: {CA} = staging-ca"
 
     def test_an_environment_without_a_match_is_never_found_by_chance(self) -> None:
         manual = catalogue(production("production"), STAGING)
