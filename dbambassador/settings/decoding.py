@@ -27,6 +27,9 @@ from dbambassador.settings.tree import Entries, Node, Sequence, described, merge
 ENVIRONMENT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 """Fits a Kubernetes label value, so that metrics and manifests can carry it."""
 
+OPENSSL_FINGERPRINT = re.compile(r"(?:[0-9A-Fa-f]{2}:){31}[0-9A-Fa-f]{2}")
+"""As `openssl x509 -fingerprint -sha256` prints it. Facts have it without colons, so it matches nowhere."""
+
 FACT_EXPECTED = "the name of a fact, as k8s.namespace.name"
 
 
@@ -125,7 +128,14 @@ def _profile(environment: Merged, report: Report) -> Profile:
 
 
 _priority = whole_number(-HIGHEST_PRIORITY, HIGHEST_PRIORITY, PRIORITY_EXPECTED)
-_value = text("a text that is not empty")
+_text = text("a text that is not empty")
+
+
+def _value(node: Node) -> str:
+    value = _text(node)
+    if OPENSSL_FINGERPRINT.fullmatch(value) is not None:
+        raise Refused("a fingerprint in lower case, without colons", hint=value.replace(":", "").lower())
+    return value
 
 
 def _match(node: Node, report: Report) -> tuple[Requirement, ...]:

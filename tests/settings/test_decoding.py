@@ -422,6 +422,7 @@ databases:
         ("matchFacts: {ab: ''}", "a text that is not empty"),
         ("matchFacts: {ab: }", "found nothing"),
         ('matchFacts: {ab: "x\\ty"}', "control character"),
+        (f"matchFacts: {{ab: '{':'.join(['FF'] * 32)}'}}", f"without colons ({'ff' * 32})"),
         ("matchFacts: {'a b': c}", "the name of a fact"),
         ("matchFacts: [ab]", "a mapping of facts to values"),
         ("matchExpressions: {key: ab}", "a list of conditions"),
