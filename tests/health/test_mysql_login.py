@@ -19,6 +19,7 @@ from dbambassador.health.probes import Prober
 from dbambassador.protocols import mysql
 from dbambassador.settings.schema import Database, Login, Protocol
 from dbambassador.values import Address
+from tests.end_to_end.setting import until
 from tests.health.checking import PASSWORD, Talk, database, greeting, no_descriptor_left, probe, stub, written
 from tests.testbed.mariadb import MariaDB
 from tests.testbed.requirements import missing
@@ -180,6 +181,8 @@ async def test_a_galera_node_that_leaves_the_flow(mariadb_directory: Path, galer
     server = MariaDB.created(mariadb_directory, "node", settings=settings)
     try:
         server.start()
+        ready = "SHOW STATUS LIKE 'wsrep_ready'"
+        until(lambda: server.query(ready) == (("wsrep_ready", "ON"),), "the node is prepared")
         server.query("CREATE USER guest")
         evidence = await seen(checked(user="guest"), at(server))
         assert (evidence.signal, evidence.role) == (Signal.ANSWERED, Role.PRIMARY)
