@@ -9,6 +9,7 @@ from typing import Any
 
 from dbambassador.errors import ExitCode, InvalidConfiguration
 from dbambassador.profiles import expectations, github
+from dbambassador.profiles.advice import advise
 from dbambassador.profiles.catalogue import Catalogue, load, load_merged
 from dbambassador.profiles.proofs import Finding, Status, prove
 from dbambassador.profiles.table import WIDTH, table
@@ -52,7 +53,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         if options.format == "github":
             print("\n".join(github.of_problems(error.problems, os.getcwd())))
         raise
-    findings = (*prove(catalogue), *expectations.run(catalogue))
+    findings = (*prove(catalogue), *advise(catalogue.profiles), *expectations.run(catalogue))
     passed = not any(finding.failed for finding in findings)
     if options.format == "json":
         print(json.dumps(report(catalogue, findings, passed=passed), indent=2))

@@ -56,7 +56,7 @@ class Finding:
 
     proof: str
     """no-tie, reachable, production-apart, production-proven, endpoints-apart, facts-present, identity,
-    expectation."""
+    fingerprints, roles-seen, expectation."""
     status: Status
     environments: tuple[str, ...]
     text: str
