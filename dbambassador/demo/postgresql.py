@@ -28,6 +28,7 @@ SETTINGS: Mapping[str, str] = {
     "unix_socket_directories": "",  # its usual place may belong to another server, or to the ambassador
     "fsync": "off",
     "shared_buffers": "16MB",
+    "dynamic_shared_memory_type": "mmap",  # in the data directory: a killed server leaves nothing in /dev/shm
     "max_wal_senders": "4",
     "wal_keep_size": "64MB",
     "wal_receiver_status_interval": "1s",
