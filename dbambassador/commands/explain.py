@@ -6,7 +6,9 @@ import argparse
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,10 +16,12 @@ import trio
 
 from dbambassador.errors import ExitCode, InvalidConfiguration, Problem, UsageError
 from dbambassador.locate import Request, request_from, restricted, survey
+from dbambassador.printable import printable
 from dbambassador.profiles import catalogue as catalogues
 from dbambassador.profiles.catalogue import Catalogue
 from dbambassador.profiles.effective import effective, values, zones
 from dbambassador.profiles.explanation import explain, explain_json, missing
+from dbambassador.profiles.interpolation import needed
 from dbambassador.profiles.selection import Selection, select
 from dbambassador.reflection import saved
 from dbambassador.settings.decoding import Merged
@@ -66,6 +70,7 @@ def run(options: argparse.Namespace) -> ExitCode:
         # What a file says once merged does not depend on where we are.
         _print_effective(options, request.environment, {})
         return ExitCode.DONE
+    _tell_of_misspelt(supposed, catalogue)
     catalogue, facts, selection = _located(options, request, catalogue, supposed)
     if selection.profile is not None:
         profile = restricted(selection.profile, request.databases)
@@ -79,6 +84,20 @@ def run(options: argparse.Namespace) -> ExitCode:
     if selection.profile is None:
         return ExitCode.NO_ENVIRONMENT
     return ExitCode.INVALID if missing(selection.profile, facts, catalogue) else ExitCode.DONE
+
+
+def _tell_of_misspelt(supposed: Iterable[str], catalogue: Catalogue) -> None:
+    """A name that is mistyped changes nothing, and would seem to be of no consequence."""
+    asked = {
+        requirement.key
+        for profile in catalogue.profiles
+        for requirement in (*(profile.match or ()), *profile.forbid)
+    }
+    asked |= {name for profile in catalogue.profiles for name in needed(profile)}
+    for name in supposed:
+        if name not in asked and (nearest := get_close_matches(name, asked, n=1, cutoff=0.9)):
+            told = f"no environment asks for that; did you mean {nearest[0]}?"
+            print(f"dbambassador: --set {printable(name)}: {told}", file=sys.stderr)
 
 
 def _located(

@@ -221,7 +221,8 @@ def _targets(targets: Targets, familiar: bool) -> Phrase:
     if not addresses:
         text = f"DNS gives no address: {targets.failure or 'no answer'}"
         return Phrase(Level.WARNING, text, fields)
-    text = f"{', '.join(_names(targets.targets)) or 'endpoint'} is {', '.join(addresses)}"
+    names = list(_names(targets.targets)) or ["endpoint"]
+    text = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {', '.join(addresses)}"
     if targets.stale:
         return Phrase(
             Level.WARNING, f"DNS fails, the last known answer is used ({text}): {targets.failure}", fields

@@ -265,3 +265,11 @@ def test_a_replay_of_what_reflect_printed_chooses_the_same(
 
     assert explain(tmp_path, "--facts", str(tmp_path / "captured.json"), "--json") == 0
     assert as_json(capsys)["environment"] == "compose"
+
+
+def test_a_misspelt_name_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    explain(tmp_path, "--set", "k8s.namespace.nme=shop", "--set", "quite.another=1")
+    assert capsys.readouterr().err == (
+        "dbambassador: --set k8s.namespace.nme: no environment asks for that;"
+        " did you mean k8s.namespace.name?\n"
+    )
