@@ -9,33 +9,26 @@ import trio
 
 from dbambassador.discovery.refresher import Refresher
 from dbambassador.events import (
-    AddressChanged,
     CheckBlocked,
     CheckDenied,
     CheckRestored,
-    ChoiceChanged,
     ProbeEnded,
     Publish,
-    RoleChanged,
 )
 from dbambassador.health import adoption, schedule
 from dbambassador.health.candidates import PREFERENCE_DELAY, TRIAL_LIMIT, Situation, has_role
 from dbambassador.health.choice import Standing, choose, wants_answer
 from dbambassador.health.evidence import Evidence, Role, Signal
+from dbambassador.health.news import News
 from dbambassador.health.outages import Outages
 from dbambassador.health.probes import Blocked, Prober
 from dbambassador.health.states import Record, State, after, is_news, without_role
 from dbambassador.latest import Latest
 from dbambassador.settings.schema import Database
-from dbambassador.values import Address, Choice, Target
+from dbambassador.values import Address, Choice
 
-REASON_PERIOD = 10.0
-"""Seconds between two reasons that are told of an address that is of no use. One that comes and goes may have
-another one at each check."""
 SETTLING_PERIOD = 0.2
 """Seconds between looks at a decision that waits for the clock."""
-MOST_TOLD_OF = 256
-"""Addresses of a pool that are remembered as told of: four times the most that it has."""
 
 
 class Judge:
@@ -67,13 +60,7 @@ class Judge:
         self._checking: set[Address] = set()
         self._blocked: set[Address] = set()
         self._denied: set[Address] = set()
-        self._reasons: dict[Address, tuple[str, float]] = {}
-        """Why it is in its state, as was last told, and when."""
-        self._roles: dict[Address, Role] = {}
-        """As last told, however long ago."""
-        self._told: tuple[object, ...] = ()
-        self._told_of: set[Address] = set()
-        self._told_pool: tuple[Target, ...] = ()
+        self._news = News(database.name, publish)
         self.retired: frozenset[Address] = frozenset()
         """Where only former endpoints lead. Replaced, never changed: other threads read it as well."""
         self._former = prober
@@ -157,19 +144,14 @@ class Judge:
         if record == before:
             return
         self._records[evidence.address] = record
-        changed = record.state is not before.state
-        if changed:
+        if record.state is not before.state:
             checked_at = self._checked_at.get(record.address, 0.0)
             self._due[record.address] = (
                 schedule.after_change(evidence, record, checked_at, now, self._check)
                 if self._is_checked(record.address)
                 else schedule.retry(record, now, self._check)
             )
-        if changed or self._has_new_reason(record, now):
-            self._reasons[record.address] = (record.why, now)
-            states = (before.state.value, record.state.value)
-            self._publish(AddressChanged(self._database.name, record.address, *states, record.why))
-        self._note_role(record)
+        self._news.of_address(before, record, now)
         if (record.state, record.role, record.tried_at, record.why) != (
             before.state,
             before.role,
@@ -178,11 +160,6 @@ class Judge:
         ):
             self._decide()
             self._wake.set()
-
-    def _has_new_reason(self, record: Record, now: float) -> bool:
-        """Whether an address is of no use for another reason than was told, and it is time to tell."""
-        told, told_at = self._reasons.get(record.address, (record.why, now))
-        return not record.usable and record.why != told and now >= told_at + REASON_PERIOD
 
     def why_closed(self, address: Address) -> str:
         """Why the sessions of an address had to end."""
@@ -223,10 +200,7 @@ class Judge:
                 self._check_anew(self.retired.intersection(targets.addresses))
                 self.retired = self.retired.intersection(kept).difference(targets.addresses)
             self._denied &= kept.keys()
-            self._reasons = {a: reason for a, reason in self._reasons.items() if a in self._records}
-            self._roles = {address: role for address, role in self._roles.items() if address in kept}
-            if len(self._told_of) > MOST_TOLD_OF:
-                self._told_of.clear()
+            self._news.forget_all_but(kept)
             self._decide()
             self._wake.set()
 
@@ -255,32 +229,10 @@ class Judge:
         outage = self.outages.note(self._standing.lost_at, now)
         if choice != before.choice:
             self.choices.publish(choice)
-            self._tell(choice, outage)
+            self._news.of_choice(choice, outage, balanced=self._database.balance is not None)
         if self._standing.lost_at is not None and before.lost_at is None:
             self._hurry(now)
         self._refresher.seek(urgent=wants_answer(self._standing, situation.targets))
-
-    def _tell(self, choice: Choice, outage: float) -> None:
-        """Publishes what is worth a line in the log. A trial that fails, as most do, leaves all as it was."""
-        if choice.on_trial and not self._told_pool:
-            return
-        addresses = {target.address for target in choice.pool}
-        balanced = self._database.balance is not None
-        if balanced and addresses and self._told_pool and addresses <= self._told_of:
-            return  # those of a pool come and go, and one that fails has a line of its own
-        news = (choice.epoch if choice.pool else None, choice.pool, choice.settled)
-        if news != self._told:
-            first, self._told, self._told_pool = not self._told, news, choice.pool
-            self._told_of |= addresses
-            self._publish(ChoiceChanged(self._database.name, choice, 0.0 if first else outage))
-
-    def _note_role(self, record: Record) -> None:
-        if record.role is Role.UNKNOWN:
-            return
-        before = self._roles.get(record.address, record.role)
-        self._roles[record.address] = record.role
-        if record.role is not before:
-            self._publish(RoleChanged(self._database.name, record.address, before.value, record.role.value))
 
     def _hurry(self, now: float) -> None:
         """The last usable address was lost: what was well until now may be of use in another role."""

@@ -24,7 +24,8 @@ from dbambassador.events import (
 )
 from dbambassador.health.candidates import TRIAL_LIMIT
 from dbambassador.health.evidence import Evidence, Role, Signal
-from dbambassador.health.judge import REASON_PERIOD, Judge
+from dbambassador.health.judge import Judge
+from dbambassador.health.news import REASON_PERIOD
 from dbambassador.health.probes import Blocked, Prober
 from dbambassador.health.schedule import DOUBT_INTERVAL, FAST_FOR, ROLE_RECHECK
 from dbambassador.health.states import TRIP_AFTER, State
