@@ -7,6 +7,8 @@ import os
 import pytest
 from hypothesis import settings
 
+from dbambassador.demo import ports
+
 # A developer's runs look for new examples and keep those that fail; in CI the same commit is to have the same
 # result every time. No example has a deadline: how long it takes says more of the machine than of the code.
 settings.register_profile("searching", deadline=None)
@@ -24,6 +26,15 @@ pytest_plugins = (
     "tests.testbed.processes",
     "tests.testbed.containers",
 )
+
+
+def pytest_configure() -> None:
+    """Each worker has ports of its own: none takes one away between another's look and its server's bind."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    if worker:
+        share = (ports.HIGHEST - ports.LOWEST + 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        ports.LOWEST += int(worker) * share
+        ports.HIGHEST = ports.LOWEST + share - 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

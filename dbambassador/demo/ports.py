@@ -12,6 +12,8 @@ LOWEST, HIGHEST = 15_000, 31_999
 
 ATTEMPTS = 200
 
+_given: set[int] = set()
+
 
 def is_free(port: int) -> bool:
     """Whether a TCP server could listen on this port of 127.0.0.1 and of ::1 (where the host has IPv6)."""
@@ -21,11 +23,18 @@ def is_free(port: int) -> bool:
 def free_port() -> int:
     """A port that is free on 127.0.0.1 and ::1, for TCP and for UDP.
 
+    None is given twice by a process, until half of them have been: whoever asked before may not listen yet.
+
     Raises OSError where none is found.
     """
+    if len(_given) > (HIGHEST - LOWEST) // 2:
+        _given.clear()
     for _ in range(ATTEMPTS):
         port = random.randint(LOWEST, HIGHEST)
+        if port in _given:
+            continue
         if is_free(port) and _bindable(socket.AF_INET, "127.0.0.1", port, socket.SOCK_DGRAM):
+            _given.add(port)
             return port
     raise OSError(errno.EADDRINUSE, f"no free port found between {LOWEST} and {HIGHEST}")
 
