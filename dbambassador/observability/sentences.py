@@ -66,10 +66,14 @@ def lookup(database: Snapshot) -> str:
     return ", ".join(parts)
 
 
+def would_choose(drift: Snapshot) -> str:
+    """What a start would choose now."""
+    return drift["would_choose"] or "no environment"
+
+
 def drifted(drift: Snapshot) -> str:
     """What has changed since the choice."""
-    choice = drift["would_choose"] or "no environment"
-    since = duration(drift["since_seconds"])
+    since, choice = duration(drift["since_seconds"]), would_choose(drift)
     return f"changed {since} ago: {few(drift['facts'])}; a start would choose {choice}: {drift['why']}"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from dbambassador.observability import sentences
 from dbambassador.observability.lines import Line, Piece, Tone, line, put, table
 from dbambassador.observability.traffic import Traffic
-from dbambassador.observability.verdict import Mood, of_database, verdict
+from dbambassador.observability.verdict import MARKS, Mood, of_database, verdict
 from dbambassador.observability.wording import duration, latency, size
 
 Snapshot = dict[str, Any]
@@ -19,11 +19,11 @@ RECENT_SHOWN = 12
 MOST_ADDRESSES = 16
 """Of one database, for the same reason."""
 
-MARKS = {
-    Mood.WELL: ("●", Tone.GOOD),
-    Mood.PASSING: ("◌", Tone.STRONG),
-    Mood.REDUCED: ("▲", Tone.WARNING),
-    Mood.TROUBLE: ("✖", Tone.BAD),
+_MOODS = {
+    Mood.WELL: Tone.GOOD,
+    Mood.PASSING: Tone.STRONG,
+    Mood.REDUCED: Tone.WARNING,
+    Mood.TROUBLE: Tone.BAD,
 }
 _STATES = {
     "up": Tone.GOOD,
@@ -48,12 +48,12 @@ def lines(snapshot: Snapshot, traffic: Traffic | None = None) -> list[Line]:
 
 def _lines(snapshot: Snapshot, traffic: Traffic) -> Iterator[Line]:
     found = verdict(snapshot)
-    mark, tone = MARKS[found.mood]
+    tone = _MOODS[found.mood]
     up = duration(snapshot["uptime_seconds"])
     yield line(
         ("dbambassador", Tone.STRONG), f" {snapshot['version']}: {sentences.summary(snapshot)}, up for {up}"
     )
-    yield line((f"{mark} {found.first.what}", tone))
+    yield line((f"{MARKS[found.mood]} {found.first.what}", tone))
     if found.first.why:
         yield line((f"  {found.first.why}", tone))
     for finding in found.more:
@@ -99,7 +99,7 @@ def _reload(reload: Snapshot | None) -> Iterator[Line]:
 
 def _database(database: Snapshot, traffic: Traffic) -> Iterator[Line]:
     mood = of_database(database)
-    tone = Tone.PLAIN if mood is Mood.WELL else MARKS[mood][1]
+    tone = Tone.PLAIN if mood is Mood.WELL else _MOODS[mood]
     name = (database["name"], Tone.STRONG)
     kind = ", ".join(sentences.traits(database))
     yield line(name, f" ({kind}): {sentences.sessions(database)}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from dbambassador.observability.sentences import few
+from dbambassador.observability.sentences import few, would_choose
 from dbambassador.printable import printable, shortened
 
 Snapshot = dict[str, Any]
@@ -29,6 +29,10 @@ class Mood(IntEnum):
     """Served, or waited for, but something is not as it should be."""
     TROUBLE = 3
     """Somebody is not served."""
+
+
+MARKS = {Mood.WELL: "●", Mood.PASSING: "◌", Mood.REDUCED: "▲", Mood.TROUBLE: "✖"}
+"""A shape for each: no colour speaks alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +99,7 @@ def _findings(snapshot: Snapshot) -> Iterator[Finding]:
         what = "Changed environment files are refused, those of before stay in use"
         yield _finding(Mood.REDUCED, what, few(reload["problems"]))
     if drift is not None:
-        choice = drift["would_choose"] or "no environment"
-        yield _finding(Mood.REDUCED, f"A restart would choose {choice}", drift["why"])
+        yield _finding(Mood.REDUCED, f"A restart would choose {would_choose(drift)}", drift["why"])
 
 
 def _of_database(database: Snapshot) -> Iterator[Finding]:

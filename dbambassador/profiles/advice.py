@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from dbambassador.profiles.proofs import Finding, Status
+from dbambassador.profiles.proofs import CLUSTER_CA, Finding, Status
 from dbambassador.profiles.wording import shown
 from dbambassador.settings.schema import Database, Operator, Profile, Protocol, TargetSessionAttrs
 
-CLUSTER_CA = "dbambassador.k8s.ca.sha256"
 FINGERPRINT = re.compile("[0-9a-f]{64}")
 LONGEST_VALUE = 40
 """Characters; the file has all of it."""

@@ -32,8 +32,9 @@ STEPS_OF_A_PROOF = 4_000_000
 MOST_FINDINGS = 50
 """For one proof: a person mends the first ones and asks again."""
 
+CLUSTER_CA = "dbambassador.k8s.ca.sha256"
 IDENTITIES = (
-    "dbambassador.k8s.ca.sha256",
+    CLUSTER_CA,
     "k8s.cluster.uid",
     "k8s.cluster.name",
     "cloud.account.id",

@@ -34,6 +34,7 @@ from dbambassador.observability.server import HttpAddresses, HttpSettings, serve
 from dbambassador.transport.http import fetch
 from dbambassador.transport.http_messages import Request, Response
 from tests.observability import samples
+from tests.observability.orders import never
 
 FREE = HttpSettings(http_port=0, admin_port=0)
 
@@ -374,10 +375,6 @@ async def test_a_request_to_a_proxy_needs_a_loopback_host_as_well() -> None:
         await stream.send_all(b"POST http://evil.example/quitquitquit HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert (await stream.receive_some()).startswith(b"HTTP/1.1 403 ")
         assert ambassador.quits == 0
-
-
-async def never(trigger: str) -> Reloaded:
-    raise AssertionError(trigger)
 
 
 @pytest.mark.parametrize(("port", "path"), [("health", "/metrics"), ("admin", "/status"), ("admin", "/")])

@@ -21,7 +21,6 @@ from dbambassador.events import (
     Events,
     HttpOpened,
     Ready,
-    Reloaded,
     ReloadRefused,
     SelectionAwaited,
 )
@@ -32,6 +31,7 @@ from dbambassador.observability.systemd import LONGEST_STATUS, Verdict, serve_ma
 from dbambassador.transport.notify_socket import ServiceManager
 from dbambassador.values import Address, Choice, Target
 from tests.observability import samples
+from tests.observability.orders import never
 
 
 @dataclass
@@ -52,10 +52,6 @@ class Manager:
     def publish(self, event: Event) -> list[str]:
         self.events.publish(event)
         return self.told()
-
-
-async def never(trigger: str) -> Reloaded:
-    raise AssertionError(trigger)
 
 
 @asynccontextmanager

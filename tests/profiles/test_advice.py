@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from dbambassador.profiles.advice import CLUSTER_CA, advise
-from dbambassador.profiles.proofs import Finding, Status
+from dbambassador.profiles.advice import advise
+from dbambassador.profiles.proofs import CLUSTER_CA, Finding, Status
 from dbambassador.settings.schema import (
     Check,
     Database,

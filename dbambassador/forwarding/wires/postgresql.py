@@ -66,11 +66,7 @@ class PostgresqlWire:
     def hello(self) -> Greeting:
         hello = Hello()
         opening = yield from _opening_of(hello)
-        if isinstance(opening, Left):
-            return opening
-        if opening.kind is Kind.CANCEL:
-            return Cancel(opening.cancel_key, opening.packet)
-        return hello
+        return hello if isinstance(opening, Opening) else opening
 
     def open(self, hello: Hello, request: Request) -> wire.Opening:
         return self._pass_on(hello, request) if self._passes_tls else self._open_plain(hello, request)
@@ -78,10 +74,8 @@ class PostgresqlWire:
     def _open_plain(self, hello: Hello, request: Request) -> wire.Opening:
         """The client's side is plain, and the server's as the settings have it."""
         opening = yield from _startup_of(hello)
-        if isinstance(opening, Left):
+        if not isinstance(opening, Opening):
             return opening
-        if opening.kind is Kind.CANCEL:
-            return Cancel(opening.cancel_key, opening.packet)
         if opening.kind is Kind.DIRECT_TLS:
             return Left("it began TLS, which the ambassador itself speaks with the server", Refusal.NO_TLS)
         if self.encryption is None:
@@ -107,10 +101,8 @@ class PostgresqlWire:
             if answer != b"N":  # encrypted from here on, or an error of a server that knows no encryption
                 return Opened(to_client=answer, seen=None if answer == b"E" else Seen(encrypted=True))
             opening = yield from _tell_no(hello, opening.kind, refused)
-        if isinstance(opening, Left):
+        if not isinstance(opening, Opening):
             return opening
-        if opening.kind is Kind.CANCEL:
-            return Cancel(opening.cancel_key, opening.packet)
         if opening.kind is Kind.DIRECT_TLS:
             return Opened(to_server=opening.packet, tap=partial(_encrypted, request))
         return (yield from _start(hello, request))
@@ -119,10 +111,8 @@ class PostgresqlWire:
         """User and database. A client that asks for encryption is told that there is none, for encrypted it
         would not tell them."""
         opening = yield from _startup_of(hello)
-        if isinstance(opening, Left):
+        if not isinstance(opening, Opening):
             return opening
-        if opening.kind is Kind.CANCEL:
-            return Cancel(opening.cancel_key, opening.packet)
         if opening.kind is Kind.DIRECT_TLS:
             return b""
         try:
@@ -135,7 +125,7 @@ class PostgresqlWire:
         # An error in place of the answer to a request for encryption would lose its SQLSTATE, and libpq would
         # not try its next host.
         opening = yield from _startup_of(hello, None)
-        if isinstance(opening, Left) or opening.kind is not Kind.STARTUP:
+        if not isinstance(opening, Opening) or opening.kind is not Kind.STARTUP:
             return b""
         sqlstate = _SQLSTATES.get(refusal, CANNOT_CONNECT_NOW)
         return error_response(sqlstate, f"dbambassador: {refusal.value}", why)
@@ -255,7 +245,7 @@ def _encrypted(request: Request, data: bytes) -> Tapped:
     return Tapped(data, done=True, tell=partial(request.witness, Seen(encrypted=True)))
 
 
-def _opening_of(hello: Hello) -> Conversation[Opening | Left]:
+def _opening_of(hello: Hello) -> Conversation[Opening | Cancel | Left]:
     """The packet that the client's hello begins with, once it is whole."""
     while True:
         try:
@@ -263,14 +253,17 @@ def _opening_of(hello: Hello) -> Conversation[Opening | Left]:
         except Malformed as malformed:
             return Left(str(malformed), garbled=True)
         if opening is not None:
-            return opening
+            is_cancel = opening.kind is Kind.CANCEL
+            return Cancel(opening.cancel_key, opening.packet) if is_cancel else opening
         heard = yield Ask(Party.CLIENT)
         if not heard.data:
             return Left(heard.reason)
         hello.data += heard.data
 
 
-def _startup_of(hello: Hello, refusal: Refusal | None = Refusal.NO_TLS) -> Conversation[Opening | Left]:
+def _startup_of(
+    hello: Hello, refusal: Refusal | None = Refusal.NO_TLS
+) -> Conversation[Opening | Cancel | Left]:
     """The same, if need be after telling the client that there is no encryption.
 
     Args:
@@ -285,7 +278,7 @@ def _startup_of(hello: Hello, refusal: Refusal | None = Refusal.NO_TLS) -> Conve
 
 def _tell_no(
     hello: Hello, encryption: Kind, refused: set[Kind], refusal: Refusal | None = None
-) -> Conversation[Opening | Left]:
+) -> Conversation[Opening | Cancel | Left]:
     """Refuses an encryption, and reads what the client asks next. Each of the two may be asked for once.
 
     Args:

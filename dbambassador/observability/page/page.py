@@ -16,7 +16,7 @@ from dbambassador.observability.page.environment_panel import environment_panel
 from dbambassador.observability.page.files import PageFiles
 from dbambassador.observability.page.markup import Html, element, join, said, text
 from dbambassador.observability.traffic import Traffic
-from dbambassador.observability.verdict import Mood, Verdict, verdict
+from dbambassador.observability.verdict import MARKS, Mood, Verdict, verdict
 from dbambassador.observability.wording import count, duration
 from dbambassador.printable import shortened
 
@@ -31,10 +31,10 @@ MOST_FINDINGS = 6
 """What a person reads of a page that is anew each second; `status --json` has the rest."""
 
 _BADGES = {
-    Mood.WELL: ("well", "●", "all is well"),
-    Mood.PASSING: ("passing", "◌", "one moment"),
-    Mood.REDUCED: ("reduced", "▲", "attention"),
-    Mood.TROUBLE: ("trouble", "✖", "trouble"),
+    Mood.WELL: ("well", "all is well"),
+    Mood.PASSING: ("passing", "one moment"),
+    Mood.REDUCED: ("reduced", "attention"),
+    Mood.TROUBLE: ("trouble", "trouble"),
 }
 _COLOURS = {Mood.WELL: "#1a7f4b", Mood.PASSING: "#5b6470", Mood.REDUCED: "#c98500", Mood.TROUBLE: "#d0312d"}
 _LEVELS = {"warning": "▲", "error": "✖"}
@@ -67,8 +67,7 @@ _HEADER = Html(
 def _title(found: Verdict, snapshot: Snapshot) -> str:
     environment = snapshot["environment"]
     where = f"{shortened(environment['name'], 40)} · " if environment is not None else ""
-    _, mark, _ = _BADGES[found.mood]
-    return f"{mark} {where}{sentences.summary(snapshot)} · dbambassador"
+    return f"{MARKS[found.mood]} {where}{sentences.summary(snapshot)} · dbambassador"
 
 
 def _icon(mood: Mood) -> str:
@@ -105,13 +104,13 @@ def _main(snapshot: Snapshot, traffic: Traffic, found: Verdict) -> Html:
 
 
 def _verdict(found: Verdict) -> Html:
-    name, mark, words = _BADGES[found.mood]
+    name, words = _BADGES[found.mood]
     more = found.more[:MOST_FINDINGS]
     left = len(found.more) - len(more)
     also = [*map(said, more), *([text(f"and {left} more")] if left > 0 else [])]
     return element(
         "section",
-        element("p", element("span", mark, aria_hidden="true"), f" {words}", class_="badge"),
+        element("p", element("span", MARKS[found.mood], aria_hidden="true"), f" {words}", class_="badge"),
         element("h1", said(found.first.what)),
         element("p", said(found.first.why), class_="why") if found.first.why else Html(),
         element("ul", *(element("li", line) for line in also)) if also else Html(),
