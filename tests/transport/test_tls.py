@@ -27,7 +27,8 @@ from hypothesis import strategies as st
 
 from dbambassador.settings.schema import SslMode, Tls
 from dbambassador.transport import tls_files
-from dbambassador.transport.tls import EncryptedSocket, TlsEnd, TlsFailed
+from dbambassador.transport.encrypted_socket import EncryptedSocket
+from dbambassador.transport.tls import TlsEnd, TlsFailed
 from dbambassador.transport.tls_files import Encryption, Unusable
 from tests.testbed.requirements import require
 from tests.transport.tls_peer import (
@@ -375,7 +376,7 @@ def test_a_server_that_asks_for_other_keys_gets_its_answer_at_once(rekeying: Rek
         rekeying.ask_for_keys()
         rekeying.ask_for_keys()
         assert read_until_blocked(rekeying.ours, 100) == (b"", False)
-        assert not rekeying.ours._tls.owes
+        assert not rekeying.ours._said.pending
         assert not rekeying.ours._unsent
     rekeying.ours.send(b"with other keys\n")
     assert rekeying.process.stdout is not None

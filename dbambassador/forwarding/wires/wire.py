@@ -13,7 +13,8 @@ from dbambassador.forwarding.wires.conversation import Conversation, at_once
 from dbambassador.forwarding.wires.encrypted import handshake
 from dbambassador.health.evidence import Role, Signal
 from dbambassador.settings.schema import TargetSessionAttrs
-from dbambassador.transport.tls import EncryptedSocket, TlsEnd, TlsFailed
+from dbambassador.transport.encrypted_socket import EncryptedSocket
+from dbambassador.transport.tls import TlsEnd, TlsFailed
 from dbambassador.transport.tls_files import Encryption
 
 

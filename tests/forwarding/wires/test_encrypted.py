@@ -30,7 +30,8 @@ from dbambassador.forwarding.wires.wire import (
 )
 from dbambassador.health.evidence import Signal
 from dbambassador.settings.schema import Negotiation, SslMode, TargetSessionAttrs, Tls
-from dbambassador.transport.tls import EncryptedSocket, TlsEnd
+from dbambassador.transport.encrypted_socket import EncryptedSocket
+from dbambassador.transport.tls import TlsEnd
 from dbambassador.transport.tls_files import Encryption
 from tests.forwarding.relay.relaying import (
     ENGINES,

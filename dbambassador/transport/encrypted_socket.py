@@ -1,0 +1,160 @@
+"""A socket whose bytes are encrypted on their way to a server: for the relay, which does not block.
+
+OpenSSL works on memory alone here. Where it reads and writes the socket itself, a record's header and body
+apart, a message there and back took half as much again (12.7 µs of CPU time instead of 8.5).
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+
+from dbambassador.transport.tls import READ, Bytes, TlsEnd
+
+MOST_UNSENT = 256 * 1024
+"""Bytes: far more than a relay offers at once. A server may have TLS say more as often as it likes (RFC 8446,
+4.6.3), and not read it."""
+
+# The class's own, since `super()` takes a tenth of a microsecond to find them at each message.
+_receive, _receive_into, _send = socket.socket.recv, socket.socket.recv_into, socket.socket.send
+
+
+class EncryptedSocket(socket.socket):
+    """A connected socket whose bytes are encrypted on their way.
+
+    A short read has emptied it, as with any stream socket. What was not sent has to be offered again, the
+    same bytes: a part of them is encrypted already.
+    """
+
+    def __init__(self, connected: socket.socket, tls: TlsEnd) -> None:
+        """Takes the socket over, after the handshake. Nothing of `tls` may wait to be read."""
+        super().__init__(connected.family, connected.type, connected.proto, connected.detach())
+        self.setblocking(False)
+        self._tls = tls
+        self._heard, self._said = tls.heard, tls.said
+        self._decrypt, self._encrypt = tls.connection.read, tls.connection.write
+        self._holds = False
+        """There may be something to read without hearing more. Once it is over, always."""
+        self._over = False
+        """Nothing more can be read."""
+        self._broken: ssl.SSLError | None = None
+        """Why it is over, where that was not the server's wish."""
+        self._unsent = tls.outgoing()
+        """What is encrypted and found no room yet."""
+        self._offered = 0
+        """How many bytes wait to be offered again, whose `_unsent` is the rest."""
+        try:
+            self._send_rest()  # the handshake's end: the server may be the first to speak, and waits for it
+        except OSError:
+            pass  # the next call meets it again
+
+    def recv_into(self, buffer: memoryview, nbytes: int = 0, flags: int = 0) -> int:  # type: ignore[override]
+        """Raises: BlockingIOError; OSError, also where what comes is not what the server sent."""
+        filled = self._read(buffer) if self._holds else 0
+        while not self._holds:
+            try:
+                if filled:
+                    heard: Bytes = _receive(self, READ)
+                    emptied = len(heard) < READ
+                else:  # where the text will be is room for what is encrypted: OpenSSL takes a copy
+                    heard = buffer[: _receive_into(self, buffer)]
+                    emptied = len(heard) < len(buffer)
+            except OSError:  # nothing more, as a rule; what else it is, the next read tells
+                if filled:
+                    return filled
+                raise
+            if not heard:
+                # No close_notify came: the database's own messages tell whether something is missing.
+                return filled
+            self._heard.write(heard)
+            filled += self._read(buffer[filled:] if filled else buffer)
+            if self._said.pending:
+                self._answer()
+            if emptied and filled:
+                break
+        if self._over:
+            self._tell_end(filled)
+        return filled
+
+    def send(self, data: Bytes, flags: int = 0) -> int:  # type: ignore[override]
+        """Raises: BlockingIOError: offer the same bytes again; OSError."""
+        if self._unsent or self._offered:
+            return self._send_behind(data)
+        self._encrypt(data)
+        encrypted = self._said.read()
+        try:
+            sent = _send(self, encrypted)
+        except BlockingIOError:
+            sent = 0
+        if sent == len(encrypted):
+            return len(data)
+        self._unsent, self._offered = encrypted[sent:], len(data)
+        return self._send_behind(data)
+
+    def shutdown(self, how: int) -> None:
+        """Tells the server first, as far as there is room."""
+        self._unsent += self._tls.end()
+        try:
+            self._send_rest()
+        except OSError:
+            pass
+        super().shutdown(how)
+
+    def _read(self, into: memoryview) -> int:
+        """Decrypts what was heard, as far as there is room, and takes note of whether there may be more."""
+        filled = 0
+        self._holds = True
+        while not self._over:
+            try:
+                count: int = self._decrypt(len(into), into)  # type: ignore[assignment]
+            except ssl.SSLWantReadError:
+                self._holds = False
+                break
+            except ssl.SSLZeroReturnError:
+                count = 0
+            except ssl.SSLError as error:
+                self._broken, count = error, 0
+            self._over = not count
+            filled += count
+            if count == len(into):
+                break
+            if count and not self._heard.pending:  # and all of the last record found room
+                self._holds = False
+                break
+            into = into[count:]
+        return filled
+
+    def _tell_end(self, filled: int) -> None:
+        """Has the end told: now, or after the bytes before it, by an event of its own."""
+        if filled:
+            try:
+                super().shutdown(socket.SHUT_RD)
+            except OSError:
+                pass
+        elif self._broken is not None:
+            raise self._broken  # again and again: OpenSSL would tell an end the next time
+
+    def _answer(self) -> None:
+        """Says what TLS itself has to say, as far as there is room."""
+        self._unsent += self._said.read()
+        try:
+            self._send_rest()
+        except OSError:
+            pass  # the next call meets it again
+        if len(self._unsent) > MOST_UNSENT:
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the server does not hear what it asks for")
+
+    def _send_behind(self, data: Bytes) -> int:
+        """Sends what found no room before, and these bytes, unless it is they."""
+        if not self._offered:
+            self._encrypt(data)
+            self._unsent += self._said.read()
+            self._offered = len(data)
+        self._send_rest()
+        sent, self._offered = self._offered, 0
+        return sent
+
+    def _send_rest(self) -> None:
+        while self._unsent:
+            self._unsent = self._unsent[_send(self, self._unsent) :]
