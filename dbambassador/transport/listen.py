@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
+import sys
 from pathlib import Path
+from typing import TypeAlias
 
 import trio
 
@@ -16,6 +19,8 @@ from dbambassador.values import Address
 
 BACKLOG = 1024
 """Clients that may wait to be accepted while the loop is busy; the kernel caps it at net.core.somaxconn."""
+
+IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
 
@@ -46,7 +51,7 @@ async def listen_tcp(host: str, port: int) -> trio.SocketListener:
             listening.close()
         if error.errno in _NO_SUCH_ADDRESS:
             raise NoSuchAddress(describe(error)) from None
-        raise _cannot(f"{host} port {port}", error, _holder(port)) from None
+        raise _cannot(f"{host} port {port}", error, _holder(host, port)) from None
     own_listeners.note(Address(*listening.getsockname()[:2]))
     return trio.SocketListener(listening)
 
@@ -66,9 +71,9 @@ def _cannot(where: str, error: OSError, holder: str) -> CannotListen:
     return CannotListen(f"cannot listen on {where}: {describe(error)}")
 
 
-def _holder(port: int) -> str:
-    """The process that listens on a port, as far as /proc lets us see; empty if it does not."""
-    inodes = _listening_inodes(port)
+def _holder(host: str, port: int) -> str:
+    """The process that keeps us from listening there, as far as /proc lets us see; empty if it does not."""
+    inodes = _inodes_in_the_way(host, port)
     if not inodes:
         return ""
     for process in Path("/proc").glob("[0-9]*"):
@@ -81,7 +86,7 @@ def _holder(port: int) -> str:
     return ""
 
 
-def _listening_inodes(port: int) -> set[str]:
+def _inodes_in_the_way(host: str, port: int) -> set[str]:
     inodes = set()
     for table in ("tcp", "tcp6"):
         try:
@@ -89,6 +94,23 @@ def _listening_inodes(port: int) -> set[str]:
         except OSError:
             continue
         for columns in map(str.split, lines):
-            if columns[3] == "0A" and int(columns[1].rpartition(":")[2], 16) == port:
+            local, _, local_port = columns[1].rpartition(":")
+            if columns[3] != "0A" or int(local_port, 16) != port:
+                continue
+            if _collide(ipaddress.ip_address(host), _local_address(local)):
                 inodes.add(f"socket:[{columns[9]}]")
     return inodes
+
+
+def _local_address(told: str) -> IPAddress:
+    """As proc(5) prints it: 32-bit words in hexadecimal, each with the bytes as this machine has them."""
+    words = (int(told[start : start + 8], 16) for start in range(0, len(told), 8))
+    address = ipaddress.ip_address(b"".join(word.to_bytes(4, sys.byteorder) for word in words))
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _collide(ours: IPAddress, theirs: IPAddress) -> bool:
+    """Whether two listeners on one port are in each other's way. `::` takes IPv4 as well, as a rule."""
+    if ours.version != theirs.version:
+        return theirs.version == 6 and theirs.is_unspecified
+    return ours == theirs or ours.is_unspecified or theirs.is_unspecified
