@@ -39,6 +39,7 @@ servers: $(VENV)/.created
 	@scripts/install-servers
 	@scripts/install-sid-servers
 	@scripts/install-node-clients
+	@scripts/install-connector-j $(BIN)/python
 	@scripts/fetch-wheels $(BIN)/python
 
 # A stamp is newer than pyproject.toml once what that asks for is installed.

@@ -13,6 +13,9 @@ from tests.testbed.sid import sid_program
 
 PROGRAMS = Path(__file__).parent / "programs"
 NODE = Path(os.environ.get("DBAMBASSADOR_TEST_NODE") or "/var/lib/dbambassador-test/node")
+CONNECTOR_J = Path(
+    os.environ.get("DBAMBASSADOR_TEST_CONNECTOR_J") or "/var/lib/dbambassador-test/connector-j"
+)
 DEBIAN_PYTHON = Path("/usr/bin/python3")
 
 
@@ -48,11 +51,22 @@ def _java(driver: str, jar: str, package: str) -> Callable[[], Client]:
         path = Path("/usr/share/java") / jar
         if not path.exists():
             missing(f"{path} is missing: apt-get install {package}")
-        java = require("java", package="default-jdk-headless")
-        # Half the start is saved by not optimising what runs a few times.
-        return Program([java, "-XX:TieredStopAtLevel=1", "-cp", path, PROGRAMS / "Client.java", driver])
+        return _jdbc(driver, path)
 
     return started
+
+
+def _connector_j() -> Client:
+    jars = sorted(CONNECTOR_J.glob("mysql-connector-j-*.jar"))
+    if not jars:
+        optional(f"MySQL's Connector/J is missing in {CONNECTOR_J}: run scripts/install-connector-j")
+    return _jdbc("mysql", jars[-1])
+
+
+def _jdbc(driver: str, jar: Path) -> Client:
+    java = require("java", package="default-jdk-headless")
+    # Half the start is saved by not optimising what runs a few times.
+    return Program([java, "-XX:TieredStopAtLevel=1", "-cp", jar, PROGRAMS / "Client.java", driver])
 
 
 def _php(way: str, extension: str, package: str) -> Callable[[], Client]:
@@ -90,6 +104,7 @@ MYSQL: Mapping[str, Callable[[], Client]] = {
     "mysql": _mysql,
     "PyMySQL": _python("pymysql"),
     "mysqlclient": _mysqlclient,
+    "Connector/J": _connector_j,
     "MariaDB J": _java("mariadb", "mariadb-java-client.jar", "libmariadb-java"),
     "mysqli": _php("mysqli", "mysqli", "php-mysql"),
     "PDO mysql": _php("pdo_mysql", "pdo_mysql", "php-mysql"),

@@ -33,6 +33,7 @@ WRONG_NAME = Refused("its certificate is not for other.test")
 WRONG_AUTHORITY = Refused("its certificate comes from an authority that is not in sslrootcert")
 NO_TLS = Refused("SSL is required but the server doesn't support it")
 NO_TLS_BUT: Mapping[str, Expected] = {
+    "Connector/J": Refused("SSL Connection required, but not provided by server"),
     "MariaDB J": Refused("Trying to connect with ssl, but ssl not enabled in the server"),
     "mysqli": Refused("MySQL server has gone away"),
     "PDO mysql": Refused("MySQL server has gone away"),
@@ -40,9 +41,11 @@ NO_TLS_BUT: Mapping[str, Expected] = {
 }
 NO_KEY: Mapping[str, Expected] = {
     "mysql": Refused("Authentication requires secure connection"),
+    "Connector/J": Refused("Public Key Retrieval is not allowed"),
     "MariaDB J": Refused("RSA public key is not available client side"),
 }
 NO_ED25519: Mapping[str, Expected] = {
+    "Connector/J": Refused("BadAuthenticationPlugin"),
     "mysql": Refused("Authentication plugin 'client_ed25519' cannot be loaded"),
     "mysqli": Refused("authentication method unknown to the client [client_ed25519]"),
     "PDO mysql": Refused("authentication method unknown to the client [client_ed25519]"),
@@ -56,7 +59,7 @@ NO_NATIVE: Mapping[str, Expected] = {
 LOCALHOST: Mapping[str, Expected] = {
     "node mysql2": Refused("Host: localhost. is not in the cert's altnames"),
 }
-NO_JNA: Mapping[str, Expected] = {"MariaDB J": NO_SOCKETS}
+JAVA: Mapping[str, Expected] = dict.fromkeys(("Connector/J", "MariaDB J"), NO_SOCKETS)
 
 
 def lenient(session: Works) -> dict[str, Expected]:
@@ -66,7 +69,7 @@ def lenient(session: Works) -> dict[str, Expected]:
 
 def asking(*, but: Mapping[str, Expected]) -> dict[str, Expected]:
     """Where nothing is said of TLS: those that ask for it, and get it. `but` goes before."""
-    return {**dict.fromkeys(("mariadb", "mysql", "PyMySQL"), TLS), **but}
+    return {**dict.fromkeys(("mariadb", "mysql", "PyMySQL", "Connector/J"), TLS), **but}
 
 
 MARIADB_CASES = (
@@ -74,18 +77,18 @@ MARIADB_CASES = (
     Case(NOTHING, "disable", "native", PLAIN, NO_NATIVE),
     Case(NOTHING, "require", "native", TLS, NO_NATIVE),
     Case(NOTHING, "verify-full", "native", TLS, {**NO_NATIVE, **LOCALHOST}),
-    Case(NOTHING, "default", "native", PLAIN, asking(but={**NO_NATIVE, **NO_JNA}), detail=SOCKET),
+    Case(NOTHING, "default", "native", PLAIN, asking(but={**NO_NATIVE, **JAVA}), detail=SOCKET),
     Case(NOTHING, "require", "native_tls", TLS, NO_NATIVE),
     Case(NOTHING, "disable", "native_tls", DENIED, NO_NATIVE),
     Case(NOTHING, "disable", "ed25519", PLAIN, NO_ED25519),
     Case(NOTHING, "require", "ed25519", TLS, NO_ED25519),
-    Case(NOTHING, "default", "ed25519", PLAIN, asking(but={**NO_ED25519, **NO_JNA}), detail=SOCKET),
+    Case(NOTHING, "default", "ed25519", PLAIN, asking(but={**NO_ED25519, **JAVA}), detail=SOCKET),
     Case(DISABLE, "default", "native", PLAIN, NO_NATIVE),
     Case(DISABLE, "require", "native", NO_TLS, lenient(PLAIN)),
     Case(REQUIRE, "default", "native_tls", TLS, NO_NATIVE),
     Case(REQUIRE, "disable", "native_tls", TLS, NO_NATIVE),
     Case(REQUIRE, "require", "native_tls", NO_TLS, lenient(TLS)),
-    Case(REQUIRE, "default", "native_tls", TLS, {**NO_NATIVE, **NO_JNA}, detail=SOCKET),
+    Case(REQUIRE, "default", "native_tls", TLS, {**NO_NATIVE, **JAVA}, detail=SOCKET),
     Case(REQUIRE, "default", "ed25519", TLS, NO_ED25519),
     Case(REQUIRE, "default", "native_tls", DENIED, NO_NATIVE, detail=WRONG_PASSWORD),
     Case(REQUIRE, "default", "native_x509", DENIED, NO_NATIVE),
@@ -111,9 +114,9 @@ MYSQL_CASES = (
     ),
     Case(NOTHING, "require", "sha2", TLS, detail=COLD),
     Case(NOTHING, "verify-full", "sha2", TLS, LOCALHOST, detail=COLD),
-    Case(NOTHING, "default", "sha2", PLAIN, asking(but={"mysql": PLAIN, **NO_JNA}), detail=SOCKET),
+    Case(NOTHING, "default", "sha2", PLAIN, asking(but={"mysql": PLAIN, **JAVA}), detail=SOCKET),
     # A unix socket counts as private: the password comes in clear, and the server's side is not.
-    Case(NOTHING, "default", "sha2", DENIED, asking(but={"mysql": DENIED, **NO_JNA}), detail=COLD_SOCKET),
+    Case(NOTHING, "default", "sha2", DENIED, asking(but={"mysql": DENIED, **JAVA}), detail=COLD_SOCKET),
     Case(NOTHING, "require", "sha2_tls", TLS),
     Case(NOTHING, "disable", "sha2_tls", DENIED),
     Case(NOTHING, "disable", "sha256", PLAIN),
@@ -127,7 +130,7 @@ MYSQL_CASES = (
     Case(REQUIRE, "disable", "sha2_tls", TLS, detail=COLD),
     Case(REQUIRE, "disable", "sha2_tls", TLS, NO_KEY, detail=KEYLESS),
     Case(REQUIRE, "require", "sha2_tls", NO_TLS, lenient(TLS)),
-    Case(REQUIRE, "default", "sha2_tls", TLS, NO_JNA, detail=COLD_SOCKET),
+    Case(REQUIRE, "default", "sha2_tls", TLS, JAVA, detail=COLD_SOCKET),
     Case(REQUIRE, "default", "sha256", TLS),
     Case(REQUIRE, "default", "sha2_tls", DENIED, detail=WRONG_PASSWORD),
     Case(REQUIRE, "default", "sha2_x509", DENIED),

@@ -1,7 +1,14 @@
 import java.io.BufferedReader;
+import java.io.InputStream;
 import java.io.InputStreamReader;
+import java.io.OutputStream;
 import java.io.PrintStream;
+import java.net.URI;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.KeyStore;
+import java.security.cert.CertificateFactory;
 import java.sql.Connection;
 import java.sql.DriverManager;
 import java.sql.PreparedStatement;
@@ -15,7 +22,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * pgjdbc and MariaDB's Connector/J, whichever the class path has and the argument names. The contract is that of
+ * pgjdbc, MariaDB's Connector/J and MySQL's, whichever the class path has and the argument names. The contract is that of
  * tests/clients/client.py: a flat JSON object of strings in a line, and one back for each.
  */
 public class Client {
@@ -25,7 +32,7 @@ public class Client {
     private static final String ENCRYPTED_MYSQL = "SHOW SESSION STATUS LIKE 'Ssl_cipher'";
 
     public static void main(String[] arguments) throws Exception {
-        boolean postgresql = arguments[0].equals("pgjdbc");
+        String driver = arguments[0];
         PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line; (line = in.readLine()) != null; ) {
@@ -33,12 +40,13 @@ public class Client {
             for (Matcher member = MEMBER.matcher(line); member.find(); ) {
                 request.put(member.group(1), member.group(2).replaceAll("\\\\(.)", "$1"));
             }
-            out.println(answer(request, postgresql));
+            out.println(answer(request, driver));
         }
     }
 
-    private static String answer(Map<String, String> request, boolean postgresql) {
-        String url = postgresql ? postgresql(request) : mariadb(request);
+    private static String answer(Map<String, String> request, String driver) throws Exception {
+        boolean postgresql = driver.equals("pgjdbc");
+        String url = postgresql ? postgresql(request) : driver.equals("mysql") ? mysql(request) : mariadb(request);
         Properties account = new Properties();
         account.put("user", request.get("user"));
         account.put("password", request.get("password"));
@@ -58,7 +66,7 @@ public class Client {
                 "ok", one.equals("1") ? "yes" : "",
                 "text", text,
                 "encrypted", encrypted,
-                "version", connection.getMetaData().getDriverVersion());
+                "version", connection.getMetaData().getDriverVersion().replaceAll("^\\D*([0-9.]+).*", "$1"));
         } catch (SQLException error) {
             // The driver's own words may be in the cause: a refused handshake is wrapped twice.
             StringBuilder message = new StringBuilder();
@@ -103,6 +111,40 @@ public class Client {
             default:
                 return url;
         }
+    }
+
+    private static String mysql(Map<String, String> request) throws Exception {
+        String url = "jdbc:mysql://" + request.get("host") + ":" + request.get("port") + "/"
+            + request.get("database") + "?connectTimeout=10000";
+        if (request.containsKey("public_key")) {
+            url += "&allowPublicKeyRetrieval=true";
+        }
+        switch (request.get("tls")) {
+            case "disable":
+                return url + "&sslMode=DISABLED";
+            case "require":
+                return url + "&sslMode=REQUIRED";
+            case "verify-full":
+                return url + "&sslMode=VERIFY_IDENTITY&trustCertificateKeyStoreType=PKCS12"
+                    + "&trustCertificateKeyStorePassword=public&trustCertificateKeyStoreUrl=" + keyStore(request.get("ca"));
+            default:
+                return url;
+        }
+    }
+
+    /** Of a file in PEM form, which MySQL's does not read. */
+    private static URI keyStore(String authority) throws Exception {
+        KeyStore store = KeyStore.getInstance("PKCS12");
+        store.load(null, null);
+        try (InputStream file = Files.newInputStream(Path.of(authority))) {
+            store.setCertificateEntry("authority", CertificateFactory.getInstance("X.509").generateCertificate(file));
+        }
+        Path path = Files.createTempFile("authority", ".p12");
+        path.toFile().deleteOnExit();
+        try (OutputStream file = Files.newOutputStream(path)) {
+            store.store(file, "public".toCharArray());
+        }
+        return path.toUri();
     }
 
     private static String object(String... members) {
