@@ -166,9 +166,19 @@ MAX_REPLY = 64 * 1024
 def read_reply(data: bytes) -> tuple[bytes, bytes] | None:
     """Type and body of the server's first message, or None while it is incomplete.
 
+    NegotiateProtocolVersion is none: a server that knows less than its client says so before its answer, be
+    that an error.
+
     Raises:
       Malformed: no PostgreSQL server answers so.
     """
+    message = _read_message(data)
+    if message is not None and message[0] == b"v":
+        return _read_message(data[_TYPE_AND_LENGTH.size + len(message[1]) :])
+    return message
+
+
+def _read_message(data: bytes) -> tuple[bytes, bytes] | None:
     if not data:
         return None
     if data[:1] not in b"REvN":

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -229,6 +230,35 @@ def _sqlstate(port: int) -> str:
             data += chunk
     assert data[:1] == b"E"
     return read_error(data[5:]).sqlstate
+
+
+def test_a_client_of_a_newer_protocol_is_held_while_its_server_is_not_ready(
+    ambassador: StartAmbassador, postgresql_ground: Ground, tmp_path: Path
+) -> None:
+    """What the server says of the protocol comes before its 57P03."""
+    with temporary_directory("not-ready-") as directory:
+        ground = replace(postgresql_ground, directory=directory)
+        server = PostgreSQL.created(ground, "server", settings={"hot_standby": "off"})
+        server.start()  # that no recovery has to come first
+        server.stop()
+        (server.data / "standby.signal").touch()
+        try:
+            server.start()
+            database = postgresql_database(f"127.0.0.1:{server.port}", check="passive", hold="20s")
+            running = ambassador("--environments", environments(tmp_path, orders=database), *CHOSEN)
+            with socket.create_connection(("127.0.0.1", port_of(database)), timeout=20) as client:
+                client.sendall(bytes.fromhex("0000001f0003270f") + b"user\0postgres\0_pq_.x\0\0\0")
+                running.wait_for("not accepting connections")
+                server.stop()
+                (server.data / "standby.signal").unlink()
+                server.start()
+                version = client.recv(9)
+                assert version[:1] == b"v"
+                asked = client.recv(int.from_bytes(version[1:5], "big") - 8)
+                assert asked.endswith(b"_pq_.x\0")
+                assert client.recv(9) == b"R\0\0\0\x08\0\0\0\0"
+        finally:
+            server.stop()
 
 
 def test_silent_and_senseless_clients_disturb_nobody(

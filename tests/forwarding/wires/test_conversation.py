@@ -56,6 +56,8 @@ from tests.forwarding.scene import (
 T = TypeVar("T")
 
 WIRES: dict[str, Wire] = {"tcp": TcpWire(), "mysql": MysqlWire(), "postgresql": PostgresqlWire()}
+NEGOTIATION = b"v\0\0\0\x0c" + bytes(8)
+"""NegotiateProtocolVersion: 3.0, and no option that is unknown."""
 CANCEL_REQUEST = (16).to_bytes(4, "big") + (80877102).to_bytes(4, "big") + KEY
 MOST_HEARD = 128 * 1024
 """Bytes of one party after which every conversation has made up its mind."""
@@ -254,18 +256,23 @@ def test_a_mysql_session_is_opened_however_its_greeting_comes(sizes: list[int], 
     assert parties.server.told == b""
 
 
-NOT_READY: dict[str, tuple[bytes, bytes]] = {
-    "postgresql": (STARTUP, error_response("57P03", "starting up")),
-    "mysql": (b"", packet(0, b"\xff" + (1053).to_bytes(2, "little") + b"shutdown")),
+NOT_READY: dict[str, tuple[Wire, bytes, bytes]] = {
+    "postgresql": (PostgresqlWire(), STARTUP, error_response("57P03", "starting up")),
+    "postgresql, which knows no newer protocol": (
+        PostgresqlWire(),
+        STARTUP,
+        NEGOTIATION + error_response("57P03", "starting up"),
+    ),
+    "mysql": (MysqlWire(), b"", packet(0, b"\xff" + (1053).to_bytes(2, "little") + b"shutdown")),
 }
 
 
-@pytest.mark.parametrize("protocol", NOT_READY)
+@pytest.mark.parametrize("how", NOT_READY)
 @given(sizes=SIZES)
-def test_a_server_that_is_not_ready_is_known_however_it_says_so(protocol: str, sizes: list[int]) -> None:
-    said, error = NOT_READY[protocol]
+def test_a_server_that_is_not_ready_is_known_however_it_says_so(how: str, sizes: list[int]) -> None:
+    wire, said, error = NOT_READY[how]
     parties = Parties(Side(b"", [1]), Side(error, sizes))
-    result = hold(WIRES[protocol].open(Hello(said), request()), parties)
+    result = hold(wire.open(Hello(said), request()), parties)
     assert isinstance(result, NotOpened)
     assert result.signal is Signal.NOT_READY
     assert parties.client.told == b""
