@@ -316,13 +316,19 @@ class Session:
         await forward(cancel, servers)
 
     async def _refuse(self, hello: Hello, refusal: Refusal, why: str) -> None:
-        self._service.publish(ClientRefused(self._name, refusal, why))
         with trio.CancelScope() as last_words:
             if refusal is Refusal.DRAINING:  # the end of the process waits for them
                 last_words.shield, last_words.deadline = True, trio.current_time() + FAREWELL_TIMEOUT
             conversation = self._service.wire.last_words(hello, refusal, why)
-            told = await self._converse(begin(conversation))
-            if told:
+            told: bytes | Cancel = b""
+            try:
+                told = await self._converse(begin(conversation))
+            finally:
+                if not isinstance(told, Cancel):
+                    self._service.publish(ClientRefused(self._name, refusal, why))
+            if isinstance(told, Cancel):
+                await self._cancel(told)
+            elif told:
                 await farewell(self._client, told)
 
     def _left(self, left: Left) -> None:

@@ -94,6 +94,25 @@ def test_of_a_hundred_clients_fifty_cancel_at_once_and_just_those_are_cancelled(
         client.join(10)
 
 
+@pytest.mark.parametrize("tls", [{}, {"sslmode": "disable"}], ids=["passthrough", "disable"])
+def test_a_cancel_takes_no_place_and_is_forwarded_where_none_is_left(
+    ambassador: StartAmbassador, servers: list[PostgreSQL], tmp_path: Path, tls: dict[str, str]
+) -> None:
+    """libpq 17 and newer ask for encryption first, as they did for the session."""
+    database = postgresql_pool(servers[0].port, **tls)
+    limit = ("--max-connections", "1")
+    running = ambassador("--environments", environments(tmp_path, orders=database), *CHOSEN, *limit)
+    client = Client(port_of(database), "3.2")
+    client.start()
+    until(lambda: sleeping(servers) == 1, "it sleeps")
+    with pytest.raises(psycopg.OperationalError, match="connection limit"):
+        Client(port_of(database), "3.0")
+    client.connection.cancel_safe(timeout=10)
+    client.join(10)
+    assert client.outcome == "cancelled"
+    assert 'clients_refused_total{database="orders",reason="too_many"} 1' in running.get("/metrics")[1]
+
+
 def test_after_a_failover_a_cancel_of_before_hits_nobody(
     ambassador: StartAmbassador, postgresql_pair: Pair, tmp_path: Path
 ) -> None:

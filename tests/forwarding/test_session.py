@@ -448,6 +448,46 @@ async def test_a_cancel_whose_key_nobody_saw_goes_to_all_servers_with_sessions(s
         assert got == [request] * 3
 
 
+@pytest.mark.parametrize("why", ["at the limit", "no usable address"])
+@pytest.mark.parametrize("passes_tls", [True, False])
+async def test_a_cancel_behind_a_request_for_encryption_is_forwarded_even_where_nobody_gets_a_session(
+    scene: MakeScene, why: str, passes_tls: bool
+) -> None:
+    """As libpq 17 sends it by default. The session goes on all the while."""
+    request = (16).to_bytes(4, "big") + (80877102).to_bytes(4, "big") + KEY
+    got: list[bytes] = []
+
+    async def serve(stream: trio.SocketStream) -> None:
+        first = await exactly(stream, 16)
+        if first == request:
+            got.append(first)
+            return
+        await exactly(stream, len(STARTUP) - len(first))
+        await stream.send_all(WELCOME)
+        await until_closed(stream)
+
+    async with scene(PostgresqlWire(passes_tls=passes_tls), limit=1) as stage:
+        server = await stage.server(serve)
+        await stage.choose(server)
+        first = await stage.connect()
+        await first.send_all(STARTUP)
+        await exactly(first, len(WELCOME))
+        await until(lambda: stage.ledger.address_of(KEY))
+        if why == "no usable address":
+            kept = stage.choices.value.tenures
+            stage.limit.maximum = 0
+            # Who gets TLS from the server, if it has any, cannot be told before the hold is over.
+            held_until = trio.current_time() + (0.1 if passes_tls else 60)
+            await stage.publish(replace(lost(1, held_until=held_until), tenures=kept))
+        client = await stage.connect()
+        await client.send_all(SSL_REQUEST)
+        assert await exactly(client, 1) == b"N"
+        await client.send_all(request)
+        assert await until_closed(client) == b""
+        assert got == [request]
+        assert not [event for event in stage.events if isinstance(event, ClientRefused)]
+
+
 async def test_a_mysql_server_that_does_not_greet_is_left_by_a_reset(
     scene: MakeScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -212,7 +212,7 @@ def _identified(wire: Wire, hello: Hello, parties: dict[Party, Voice], _: Reques
 
 
 def _refused(wire: Wire, hello: Hello, parties: dict[Party, Voice], _: Request) -> None:
-    assert isinstance(held(wire.last_words(hello, Refusal.TOO_MANY, "why"), parties), bytes)
+    assert isinstance(held(wire.last_words(hello, Refusal.TOO_MANY, "why"), parties), bytes | Cancel)
 
 
 def _nobody(_: object) -> None:

@@ -65,7 +65,9 @@ class PostgresqlWire:
 
     def hello(self) -> Greeting:
         hello = Hello()
-        opening = yield from _opening_of(hello)
+        # Where clients have no encryption with a server, they need not wait for one to be told so: what comes
+        # next may be a cancel request.
+        opening = yield from (_opening_of(hello) if self._passes_tls else _startup_of(hello))
         return hello if isinstance(opening, Opening) else opening
 
     def open(self, hello: Hello, request: Request) -> wire.Opening:
@@ -87,9 +89,6 @@ class PostgresqlWire:
         refused: set[Kind] = set()
         opening = yield from _opening_of(hello)
         while isinstance(opening, Opening) and opening.kind in _ENCRYPTION:
-            if opening.rest:
-                # Bytes behind the request would be taken for encrypted ones: CVE-2021-23214.
-                return Left("sent data behind its encryption request", garbled=True)
             answered = yield Ask(Party.SERVER, opening.packet, 1)
             answer = answered.data
             if not answer:
@@ -121,11 +120,13 @@ class PostgresqlWire:
             return Left(str(malformed), garbled=True)
         return parameters.get("user", b"") + b"\0" + parameters.get("database", b"")
 
-    def last_words(self, hello: Hello, refusal: Refusal, why: str) -> Conversation[bytes]:
+    def last_words(self, hello: Hello, refusal: Refusal, why: str) -> Conversation[bytes | Cancel]:
         # An error in place of the answer to a request for encryption would lose its SQLSTATE, and libpq would
         # not try its next host.
         opening = yield from _startup_of(hello, None)
-        if not isinstance(opening, Opening) or opening.kind is not Kind.STARTUP:
+        if isinstance(opening, Cancel):
+            return opening
+        if isinstance(opening, Left) or opening.kind is not Kind.STARTUP:
             return b""
         sqlstate = _SQLSTATES.get(refusal, CANNOT_CONNECT_NOW)
         return error_response(sqlstate, f"dbambassador: {refusal.value}", why)
@@ -253,12 +254,20 @@ def _opening_of(hello: Hello) -> Conversation[Opening | Cancel | Left]:
         except Malformed as malformed:
             return Left(str(malformed), garbled=True)
         if opening is not None:
-            is_cancel = opening.kind is Kind.CANCEL
-            return Cancel(opening.cancel_key, opening.packet) if is_cancel else opening
+            return _told_apart(opening)
         heard = yield Ask(Party.CLIENT)
         if not heard.data:
             return Left(heard.reason)
         hello.data += heard.data
+
+
+def _told_apart(opening: Opening) -> Opening | Cancel | Left:
+    if opening.kind is Kind.CANCEL:
+        return Cancel(opening.cancel_key, opening.packet)
+    if opening.kind in _ENCRYPTION and opening.rest:
+        # It would be taken for encrypted: CVE-2021-23214. PostgreSQL refuses it even after an `N`.
+        return Left("sent data behind its encryption request", garbled=True)
+    return opening
 
 
 def _startup_of(

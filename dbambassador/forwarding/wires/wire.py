@@ -151,9 +151,9 @@ class Wire(Protocol):
         """What `balance: hash` goes by; empty where the protocol does not tell before a server is chosen."""
         ...
 
-    def last_words(self, hello: Hello, refusal: Refusal, why: str) -> Conversation[bytes]:
+    def last_words(self, hello: Hello, refusal: Refusal, why: str) -> Conversation[bytes | Cancel]:
         """The client's own error that tells it that there is no session, once it can understand it. Empty:
-        it has to be closed without a word."""
+        it has to be closed without a word. One that turns out to want no session is not refused."""
         ...
 
 

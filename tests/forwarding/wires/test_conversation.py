@@ -225,6 +225,27 @@ def test_a_cancel_request_is_one_however_it_comes_and_even_after_a_no(
     assert isinstance(hello, Hello)
     assert hold(wire.open(hello, request()), parties) == expected
     assert parties.server.told == SSL_REQUEST
+    parties = Parties(Dialogue([SSL_REQUEST, CANCEL_REQUEST], client_sizes))
+    assert hold(wire.last_words(Hello(), Refusal.TOO_MANY, ""), parties) == expected
+    parties = Parties(Dialogue([SSL_REQUEST, CANCEL_REQUEST], client_sizes))
+    assert hold(PostgresqlWire(passes_tls=False).hello(), parties) == expected
+
+
+@pytest.mark.parametrize("encryption", [SSL_REQUEST, GSSENC_REQUEST])
+@pytest.mark.parametrize("passes_tls", [True, False])
+def test_what_is_sent_behind_a_request_for_encryption_is_refused_and_not_lost(
+    encryption: bytes, passes_tls: bool
+) -> None:
+    """A client that does not wait for the answer would wait for ever, were the rest dropped."""
+    wire, words = PostgresqlWire(passes_tls=passes_tls), encryption + STARTUP
+    left = Left("sent data behind its encryption request", garbled=True)
+    for hello in (Hello(), Hello(words)):
+        parties = Parties(Side(words if not hello.data else b"", [CHUNK]), Side(b"N", [1]))
+        for conversation in (wire.open(hello, request()), wire.identify(hello)):
+            assert hold(conversation, parties) == left
+        assert hold(wire.last_words(hello, Refusal.NO_TARGET, ""), parties) == b""
+        assert parties.client.told == parties.server.told == b""
+    assert hold(wire.hello(), Parties(Side(words, [CHUNK]))) == left
 
 
 @pytest.mark.parametrize("again", [SSL_REQUEST, GSSENC_REQUEST])
@@ -321,7 +342,7 @@ def test_last_words_come_once_the_client_can_understand_them(
     hello = hold(wire.hello(), parties)
     assert isinstance(hello, Hello)
     words = hold(wire.last_words(hello, refusal, "why"), parties)
-    assert words is not None
+    assert isinstance(words, bytes)
     assert words.startswith(b"E")
     assert parties.client.told == b"N" * len(requests)
     assert parties.server.told == b""
@@ -334,7 +355,7 @@ DECLARED: dict[str, tuple[type, ...]] = {
     "hello": (Hello, Cancel, Left),
     "open": (Opened, NotOpened, Cancel, Left, Denied),
     "identify": (bytes, Cancel, Left),
-    "last words": (bytes,),
+    "last words": (bytes, Cancel),
 }
 SAID: dict[str, Callable[[Wire], Conversation[object]]] = {
     "hello": lambda wire: wire.hello(),
