@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import subprocess
 import time
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import asyncpg
 import psycopg
 import pytest
 import trustme
@@ -19,7 +21,7 @@ from dbambassador.demo.processes import temporary_directory
 from dbambassador.protocols.postgresql import read_error
 from tests.end_to_end.setting import CHOSEN, environments, port_of, postgresql_database, until
 from tests.testbed.dns import Knot
-from tests.testbed.postgresql import Pair
+from tests.testbed.postgresql import Pair, add_user
 from tests.testbed.processes import Ambassador, StartAmbassador
 from tests.testbed.requirements import find, missing
 
@@ -217,6 +219,49 @@ def test_without_a_server_libpq_gets_57p03_and_tries_its_next_host(
     hosts = f"host=127.0.0.1,127.0.0.1 port={port_of(nobody)},{port_of(somebody)} user={USER} dbname=postgres"
     output = subprocess.run([psql, "-Atc", "SELECT 1", hosts], capture_output=True, text=True, timeout=10)
     assert output.stdout == "1\n", output.stderr
+
+
+def test_without_a_fitting_server_asyncpg_and_libpq_try_their_next_host_even_after_a_password(
+    ambassador: StartAmbassador, postgresql_pair: Pair, tmp_path: Path
+) -> None:
+    """A standby shows itself only in its welcome, when the client has been asked for its password."""
+    primary, standby = postgresql_pair.primary, postgresql_pair.standby
+    add_user(primary, "app", "secret")
+    primary.wait_replayed(standby)
+    for server in (primary, standby):
+        rules = server.data / "pg_hba.conf"
+        rules.write_text("host all app all scram-sha-256\n" + rules.read_text())
+        server.query("SELECT pg_reload_conf()")
+    nobody = postgresql_database("127.0.0.1:1", hold="0s")
+    wrong = postgresql_database(f"127.0.0.1:{standby.port}", hold="0s", target_session_attrs="read-write")
+    good = postgresql_database(f"127.0.0.1:{primary.port}", target_session_attrs="read-write")
+    directory = environments(tmp_path, nobody=nobody, wrong=wrong, good=good)
+    running = ambassador("--environments", directory, *CHOSEN)
+    running.wait_for("wrong: sessions go to")
+    running.wait_for("good: sessions go to")
+    assert asyncio.run(_port_by_asyncpg(port_of(wrong), port_of(good))) == primary.port
+    running.wait_for("wrong: no usable address")  # that session alone has told
+    with pytest.raises(asyncpg.CannotConnectNowError):
+        asyncio.run(_port_by_asyncpg(port_of(nobody)))
+    for first in (nobody, wrong):
+        ports = f"{port_of(first)},{port_of(good)}"
+        conninfo = f"host=127.0.0.1,127.0.0.1 port={ports} user=app password=secret dbname=postgres"
+        psql = find("psql") or primary.installation.bin / "psql"
+        output = subprocess.run(
+            [psql, "-Atc", "SELECT inet_server_port()", conninfo], capture_output=True, text=True, timeout=10
+        )
+        assert output.stdout == f"{primary.port}\n", output.stderr
+        assert asyncio.run(_port_by_asyncpg(port_of(first), port_of(good))) == primary.port
+
+
+async def _port_by_asyncpg(*ports: int) -> object:
+    """Of the server that it comes to by the first of these ports of localhost that gets it anywhere."""
+    account = {"user": "app", "password": "secret", "database": "postgres"}
+    session = await asyncpg.connect(host=["127.0.0.1"] * len(ports), port=list(ports), timeout=10, **account)
+    try:
+        return await session.fetchval("SELECT inet_server_port()")
+    finally:
+        await session.close()
 
 
 def _sqlstate(port: int) -> str:
