@@ -94,7 +94,11 @@ def of_unanswered_dial(peer: Peer, dialled: Dialled) -> Evidence | None:
 async def _ask_postgresql(connection: trio.SocketStream, peer: Peer) -> Evidence:
     if peer.encryption is None:
         return await _start_postgresql(connection, peer.address)
-    async with await begin_postgresql_tls(connection, peer.encryption, peer.name) as encrypted:
+    try:
+        encrypted = await begin_postgresql_tls(connection, peer.encryption, peer.name)
+    except postgresql.NoProcess:  # without encryption it says so in an error, which is an answer as well
+        return Evidence(peer.address, Signal.ANSWERED, ACCEPTS)
+    async with encrypted:
         return await _start_postgresql(encrypted, peer.address)
 
 

@@ -129,6 +129,10 @@ def startup_parameters(packet: bytes) -> Mapping[str, bytes]:
 ENCRYPTION_REQUEST = _LENGTH_AND_CODE.pack(8, SSL_REQUEST)
 
 
+class NoProcess(Malformed):
+    """The server can start no process for one more client; those whom it has need none."""
+
+
 def why_not_encrypted(answer: bytes) -> str:
     """What another answer than `S` and `N` to an encryption request says; empty where there is none."""
     if not answer:
@@ -161,6 +165,9 @@ def read_error(body: bytes) -> ServerError:
 
 MAX_REPLY = 64 * 1024
 """More than any message of a startup has; a server's first reply is 9 to some hundred bytes."""
+MAX_FORK_FAILURE = 1000
+"""A server that can start no process says so as in protocol 2: `E`, a text, a zero byte, and no length. This
+is all the space that it has for it (report_fork_failure_to_client in src/backend/postmaster)."""
 
 
 def read_reply(data: bytes) -> tuple[bytes, bytes] | None:
@@ -186,6 +193,9 @@ def _read_message(data: bytes) -> tuple[bytes, bytes] | None:
     if len(data) < 5:
         return None
     length = int.from_bytes(data[1:5], "big")
+    if data[:1] == b"E" and data[1] >= ord(" ") and len(data) < MAX_FORK_FAILURE:
+        text, ended, _ = data[1:].partition(b"\0")
+        return (b"E", b"M" + text.strip() + b"\0") if ended else None
     if not 4 <= length <= MAX_REPLY:
         raise Malformed(f"not a PostgreSQL server (a message of {length} bytes)")
     return (data[:1], data[5 : 1 + length]) if len(data) > length else None

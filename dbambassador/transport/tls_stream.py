@@ -9,7 +9,7 @@ from types import TracebackType
 import trio
 
 from dbambassador.protocols.malformed import Malformed
-from dbambassador.protocols.postgresql import ENCRYPTION_REQUEST, why_not_encrypted
+from dbambassador.protocols.postgresql import ENCRYPTION_REQUEST, NoProcess, why_not_encrypted
 from dbambassador.transport.tls import NO_TLS, READ, TlsEnd, TlsFailed
 from dbambassador.transport.tls_files import ALPN, FOREIGN_TLS, Encryption
 
@@ -111,7 +111,7 @@ async def begin_postgresql_tls(connection: trio.SocketStream, encryption: Encryp
     """The same with a PostgreSQL server, which is asked first unless `sslnegotiation` is `direct`.
 
     Raises:
-      Malformed: it is no PostgreSQL server.
+      Malformed: it is no PostgreSQL server; or, as NoProcess, one that takes nobody just now.
       TlsFailed, trio.BrokenResourceError
     """
     tls = encryption.begin(host)
@@ -121,6 +121,8 @@ async def begin_postgresql_tls(connection: trio.SocketStream, encryption: Encryp
         answer = bytes(await connection.receive_some(1))
         if answer == b"N":
             raise TlsFailed(NO_TLS)
+        if answer == b"E":
+            raise NoProcess(why_not_encrypted(answer))
         if answer != b"S":
             raise Malformed(why_not_encrypted(answer) or "connection closed before an answer")
     stream = await begin_tls(connection, tls)

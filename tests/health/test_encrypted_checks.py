@@ -23,6 +23,7 @@ from tests.end_to_end.setting import until
 from tests.health.checking import PASSWORD, Talk, database, greeting, probe, stub, written
 from tests.testbed import mariadb, postgresql
 from tests.testbed.certificates import Certificate, Certificates
+from tests.testbed.cgroup import no_more_processes
 from tests.testbed.mariadb import MariaDB
 from tests.testbed.mysql import MySQL
 from tests.testbed.postgresql import access, add_user
@@ -213,6 +214,22 @@ async def test_the_password_itself_is_sent_to_a_verified_server_alone(
             role is Role.UNKNOWN,
         )
     assert "password" in evidence.detail
+
+
+async def test_a_server_that_can_start_no_process_is_there(
+    postgresql_tls_ground: Ground, certificates: Certificates, tmp_path: Path
+) -> None:
+    """Like one with its most sessions: those that it has need no process."""
+    login = Login("probe", written(tmp_path / "password"))
+    showing = postgresql_showing(postgresql_tls_ground, "full", certificates.server())
+    with showing as server, no_more_processes(server.pid):
+        try:
+            for asked in (None, login):
+                for tls in (Tls(mode=SslMode.DISABLE), full(certificates)):
+                    evidence = await checked(Protocol.POSTGRESQL, server.port, tls, login=asked)
+                    assert evidence.signal is Signal.ANSWERED
+        finally:
+            server.stop()
 
 
 async def test_a_check_leaves_nothing_in_postgresqls_log(

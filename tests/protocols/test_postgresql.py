@@ -97,12 +97,31 @@ def test_an_error_response_reads_back() -> None:
     assert (error.sqlstate, error.message) == ("57P03", "no usable address")
 
 
+FORK_FAILURE = b"Ecould not fork new process for connection: Resource temporarily unavailable\n\0"
+"""As captured from PostgreSQL 18 with no process left, and a client that had not said anything."""
+
+
+@given(st.integers(0, len(FORK_FAILURE)))
+def test_a_server_that_cannot_fork_says_so_without_a_length(said: int) -> None:
+    reply = read_reply(FORK_FAILURE[:said])
+    if said < len(FORK_FAILURE):
+        assert reply is None
+    else:
+        assert reply is not None
+        error = read_error(reply[1])
+        assert reply[0] == b"E"
+        assert error.sqlstate == ""
+        assert error.message == "could not fork new process for connection: Resource temporarily unavailable"
+    with pytest.raises(Malformed):
+        read_reply(FORK_FAILURE[:-2] * 20)
+
+
 @given(st.binary(max_size=80))
 def test_a_servers_first_message_is_whole_or_malformed(data: bytes) -> None:
     try:
         reply = read_reply(data)
     except Malformed:
         return
-    if reply is not None:
+    if reply is not None and not (data.startswith(b"E") and data[1] >= ord(" ")):
         kind, body = reply
         assert data.startswith(kind + (len(body) + 4).to_bytes(4, "big") + body)

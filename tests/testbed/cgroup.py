@@ -1,4 +1,4 @@
-"""A share of a CPU: a control group of our own, with a quota. Needs root, or a delegated hierarchy."""
+"""Control groups of our own: a share of a CPU, or no more processes. Need root, or a delegated hierarchy."""
 
 from __future__ import annotations
 
@@ -40,32 +40,52 @@ def share_of_a_cpu(share: float) -> Iterator[Share]:
     Skips the test where no control group can be made (in CI: fails it). What still runs in the group at the
     end of the block must end within seconds, or OSError is raised.
     """
-    group, quota, value = _group(round(PERIOD * share))
+    microseconds = round(PERIOD * share)
+    limits = {"cpu.cfs_quota_us": str(microseconds)}, {"cpu.max": f"{microseconds} {PERIOD}"}
+    with _group("cpu", *limits) as group:
+        yield Share(group)
+
+
+@contextmanager
+def no_more_processes(pid: int) -> Iterator[None]:
+    """Within it, this process, which ends before it, can start no others.
+
+    Skips the test where no control group can be made (in CI: fails it).
+    """
+    limit = {"pids.max": "1"}
+    with _group("pids", limit, limit) as group:
+        (group / "cgroup.procs").write_text(str(pid))
+        yield
+
+
+@contextmanager
+def _group(controller: str, first: dict[str, str], second: dict[str, str]) -> Iterator[Path]:
+    """A group with the limits in these files, of the first version of control groups or of the second."""
+    group, version = _place(controller)
     try:
         group.mkdir()
-        quota.write_text(value)
+        for name, limit in (first, second)[version - 1].items():
+            (group / name).write_text(limit)
     except OSError as error:
         missing(f"no control group can be made in {group.parent}: {error.strerror}")
     try:
-        yield Share(group)
+        yield group
     finally:
         _remove(group)
 
 
-def _group(microseconds: int) -> tuple[Path, Path, str]:
-    """The directory of a group to be made, the file with its quota, and what to write there."""
+def _place(controller: str) -> tuple[Path, int]:
+    """The directory of a group to be made, and its version."""
     name = f"dbambassador-test-{os.getpid()}-{time.monotonic_ns()}"
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         fields, _, rest = line.partition(" - ")
         kind, _, options = rest.split()[:3]
         mounted = Path(fields.split()[4])
-        if kind == "cgroup" and "cpu" in options.split(","):
-            group = mounted / name
-            return group, group / "cpu.cfs_quota_us", str(microseconds)
-        if kind == "cgroup2" and "cpu" in _words(mounted / "cgroup.subtree_control"):
-            group = mounted / name
-            return group, group / "cpu.max", f"{microseconds} {PERIOD}"
-    return missing("no cpu controller of control groups is mounted")
+        if kind == "cgroup" and controller in options.split(","):
+            return mounted / name, 1
+        if kind == "cgroup2" and controller in _words(mounted / "cgroup.subtree_control"):
+            return mounted / name, 2
+    return missing(f"no {controller} controller of control groups is mounted")
 
 
 def _words(file: Path) -> list[str]:

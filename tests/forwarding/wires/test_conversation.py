@@ -300,6 +300,17 @@ def test_a_server_that_is_not_ready_is_known_however_it_says_so(how: str, sizes:
 
 
 @given(SIZES)
+def test_a_server_that_can_start_no_process_says_so_to_the_client_itself(sizes: list[int]) -> None:
+    words = b"Ecould not fork new process for connection: Cannot allocate memory\n\0"
+    parties = Parties(Side(b"", [1]), Side(words, sizes))
+    opened = hold(PostgresqlWire().open(Hello(STARTUP), request(TargetSessionAttrs.READ_WRITE)), parties)
+    assert isinstance(opened, Opened)
+    assert opened.seen == Seen(rejected=True)
+    pass_on(opened, parties)
+    assert parties.client.told == words
+
+
+@given(SIZES)
 def test_the_bytes_of_an_encrypted_session_are_not_read(sizes: list[int]) -> None:
     parties = Parties(Side(SSL_REQUEST, sizes), Side(b"S\x16\x03\x01", sizes))
     wire = PostgresqlWire()
