@@ -10,7 +10,7 @@ import trio
 from dbambassador.forwarding.wires.wire import Cancel
 from dbambassador.protocols.malformed import Malformed
 from dbambassador.transport.dial import dial
-from dbambassador.transport.tls import TlsFailed
+from dbambassador.transport.tls_failures import TlsFailed
 from dbambassador.transport.tls_files import Encryption
 from dbambassador.transport.tls_stream import begin_postgresql_tls
 from dbambassador.values import Address

@@ -7,7 +7,7 @@ from enum import Enum
 
 from dbambassador.printable import shortened
 from dbambassador.transport.dial import Dialled, Outcome
-from dbambassador.transport.tls import no_tls
+from dbambassador.transport.tls_failures import no_tls
 from dbambassador.values import Address
 
 ACCEPTS = "accepts connections"

@@ -25,7 +25,7 @@ from dbambassador.protocols import postgresql
 from dbambassador.protocols.malformed import Malformed
 from dbambassador.settings.schema import Protocol
 from dbambassador.transport.dial import Dialled, Outcome, broken, dial
-from dbambassador.transport.tls import TlsFailed
+from dbambassador.transport.tls_failures import TlsFailed
 from dbambassador.transport.tls_stream import TlsStream, begin_postgresql_tls, begin_tls
 from dbambassador.values import Address
 

@@ -31,7 +31,8 @@ from dbambassador.protocols.malformed import Malformed
 from dbambassador.settings.schema import Login, Protocol
 from dbambassador.transport.dial import describe, dial, reset_on_close
 from dbambassador.transport.tcp_info import has_ended
-from dbambassador.transport.tls import UNVERIFIED, TlsFailed, Untrusted
+from dbambassador.transport.tls import UNVERIFIED
+from dbambassador.transport.tls_failures import TlsFailed, Untrusted
 
 REST_DELAY = 0.01
 """Seconds until the rest of a greeting is looked for that came in two pieces, which it hardly ever does."""

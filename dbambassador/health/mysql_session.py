@@ -16,7 +16,7 @@ import pymysql
 from dbambassador.health.evidence import ACCEPTS, Evidence, Role, Signal, of_denied_login
 from dbambassador.health.mysql_stranger import read_refusal
 from dbambassador.protocols import mysql
-from dbambassador.transport.tls import failure
+from dbambassador.transport.tls_failures import failure
 from dbambassador.values import Address
 
 WAIT = 5.0

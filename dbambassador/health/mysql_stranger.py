@@ -14,7 +14,8 @@ from dbambassador.health.peer import PROBE_USER, Peer
 from dbambassador.protocols import mysql
 from dbambassador.protocols.malformed import Malformed
 from dbambassador.transport.dial import reset_on_close
-from dbambassador.transport.tls import NO_TLS, UNVERIFIED, TlsEnd, TlsFailed, Untrusted
+from dbambassador.transport.tls import UNVERIFIED, TlsEnd
+from dbambassador.transport.tls_failures import NO_TLS, TlsFailed, Untrusted
 from dbambassador.transport.tls_files import Encryption
 from dbambassador.transport.tls_stream import TlsStream, begin_tls
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from typing import TypeAlias
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from dbambassador.transport.tls_failures import TlsFailed, failure
 
 Bytes: TypeAlias = bytes | memoryview
 
@@ -15,60 +18,10 @@ RECORD = 16 * 1024
 READ = 32 * 1024
 """Bytes that are read at once; see `epoll_loop`."""
 
-_OF_VERIFICATION = {
-    9: "its certificate is not valid yet",
-    10: "its certificate has expired",
-    18: "its certificate is signed by itself, and is not in sslrootcert",
-    19: "its certificate comes from an authority that is not in sslrootcert",
-    20: "its certificate comes from an authority that is not in sslrootcert",
-    23: "its certificate was revoked",
-    24: "a certificate in its chain is none of an authority",
-    26: "its certificate is not meant for servers",
-}
-"""By OpenSSL's number: include/openssl/x509_vfy.h."""
-_OF_HOST = {62, 64}
-"""X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH."""
-_KINDS_OF_HOST = {"DNS", "IP Address"}
-"""Of names in a certificate (RFC 5280, 4.2.1.6): what a host is called by, as Python writes it."""
-SHOWN_NAMES, LONGEST_NAME = 3, 80
-_OF_PROTOCOL = {
-    "WRONG_VERSION_NUMBER": "what it says is no TLS",
-    "UNSUPPORTED_PROTOCOL": "its TLS is older than 1.2",
-    "TLSV1_ALERT_PROTOCOL_VERSION": "its TLS is older than 1.2",
-    "NO_PROTOCOLS_AVAILABLE": "its TLS is older than 1.2",
-}
-NO_TLS = "it offers none, and sslmode asks for it"
-"""Why there is no TLS with a server that does not speak it."""
-_ALERT = "ALERT_"
-_OF_CLIENT_CERTIFICATE = {
-    "certificate required": "it asks for a client certificate: sslcert and sslkey",
-    "unknown ca": "it does not trust the authority of our sslcert",
-    "bad certificate": "it refused our sslcert",
-    "unsupported certificate": "it refused our sslcert, which is of a kind that it does not take",
-    "certificate revoked": "it says that our sslcert was revoked",
-    "certificate expired": "it says that our sslcert has expired",
-    "certificate unknown": "it refused our sslcert",
-}
-"""By the name of the alert: RFC 8446 (6.2)."""
-
-
 UNVERIFIED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Against those who listen, and nobody else: whoever answers is taken for the server."""
 UNVERIFIED.check_hostname = False
 UNVERIFIED.verify_mode = ssl.CERT_NONE
-
-
-def no_tls(why: object) -> str:
-    """What is told of a server with which no TLS comes about."""
-    return f"no TLS with the server: {why}"
-
-
-class TlsFailed(Exception):
-    """The connection cannot go on; the message says why, as a person would."""
-
-
-class Untrusted(TlsFailed):
-    """The server's certificate is not accepted."""
 
 
 class TlsEnd:
@@ -104,17 +57,16 @@ class TlsEnd:
         except ssl.SSLWantReadError:
             return False
         except (ssl.SSLError, ssl.CertificateError) as error:
-            raise failure(error, self._host, self._names()) from None
+            raise failure(error, self._host, self._certificate()) from None
         return True
 
-    def _names(self) -> tuple[str, ...]:
-        """Whom the server's certificate is for, verified or not; none where nobody can read it."""
+    def _certificate(self) -> Mapping[str, Any]:
+        """The server's, verified or not, as `SSLSocket.getpeercert` tells it; empty if nobody can read it."""
         chain = self.connection._sslobj.get_unverified_chain()  # type: ignore[attr-defined]  # public in 3.13
         try:
-            named = chain[0].get_info().get("subjectAltName", ()) if chain else ()
+            return chain[0].get_info() if chain else {}
         except (OSError, ValueError):
-            return ()
-        return tuple(name for kind, name in named if kind in _KINDS_OF_HOST)
+            return {}
 
     @property
     def alpn(self) -> str | None:
@@ -175,32 +127,3 @@ class TlsEnd:
         except ssl.SSLError:
             pass  # it would like to hear the same from the server
         return self.said.read()
-
-
-def failure(error: ssl.SSLError | ssl.CertificateError, host: str, names: tuple[str, ...] = ()) -> TlsFailed:
-    """OpenSSL's error with a server of this name, as a person would say it. `names`: its certificate's."""
-    distrusts = isinstance(error, ssl.SSLCertVerificationError)
-    return (Untrusted if distrusts else TlsFailed)(_described(error, host, names))
-
-
-def _described(error: ssl.SSLError | ssl.CertificateError, host: str, names: tuple[str, ...]) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        if error.verify_code in _OF_HOST:
-            return f"its certificate is not for {host}{_but_for(names)}"
-        return _OF_VERIFICATION.get(error.verify_code, f"its certificate is refused: {error.verify_message}")
-    reason = getattr(error, "reason", None) or ""
-    if isinstance(error, ssl.SSLEOFError):
-        return "closed the connection"
-    if _ALERT in reason:
-        words = reason.partition(_ALERT)[2].replace("_", " ").lower()
-        told = _OF_PROTOCOL.get(reason) or _OF_CLIENT_CERTIFICATE.get(words)
-        return told or f"the server broke it off ({words})"
-    return _OF_PROTOCOL.get(reason, reason.replace("_", " ").lower() or str(error))
-
-
-def _but_for(names: tuple[str, ...]) -> str:
-    if not names:
-        return ""
-    shown = ", ".join(name[:LONGEST_NAME] for name in names[:SHOWN_NAMES])
-    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
-    return f", but for {shown}{more}"

@@ -10,7 +10,8 @@ import trio
 
 from dbambassador.protocols.malformed import Malformed
 from dbambassador.protocols.postgresql import ENCRYPTION_REQUEST, NoProcess, why_not_encrypted
-from dbambassador.transport.tls import NO_TLS, READ, TlsEnd, TlsFailed
+from dbambassador.transport.tls import READ, TlsEnd
+from dbambassador.transport.tls_failures import NO_TLS, TlsFailed
 from dbambassador.transport.tls_files import ALPN, FOREIGN_TLS, Encryption
 
 FAREWELL_TIMEOUT = 0.1

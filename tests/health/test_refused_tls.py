@@ -21,7 +21,8 @@ from dbambassador.health.refused_tls import (
 )
 from dbambassador.protocols import mysql
 from dbambassador.settings.schema import Login, Protocol, SslMode, Tls
-from dbambassador.transport.tls import TlsEnd, TlsFailed
+from dbambassador.transport.tls import TlsEnd
+from dbambassador.transport.tls_failures import TlsFailed
 from dbambassador.transport.tls_files import Encryption
 from dbambassador.transport.tls_stream import begin_tls
 from dbambassador.values import Address

@@ -13,22 +13,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 import trustme
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtensionOID
+from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dbambassador.settings.schema import SslMode, Tls
 from dbambassador.transport import tls_files
 from dbambassador.transport.encrypted_socket import EncryptedSocket
-from dbambassador.transport.tls import TlsEnd, TlsFailed
+from dbambassador.transport.tls import TlsEnd
+from dbambassador.transport.tls_failures import TlsFailed
 from dbambassador.transport.tls_files import Encryption, Unusable
 from tests.testbed.requirements import require
 from tests.transport.tls_peer import (
@@ -493,8 +491,6 @@ def test_a_file_that_cannot_be_used_is_named(files: Files, which: str, text: str
 
 
 def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_passphrase(files: Files) -> None:
-    from cryptography.hazmat.primitives import serialization
-
     key = serialization.load_pem_private_key(Path(files.key).read_bytes(), None)
     Path(files.key).write_bytes(
         key.private_bytes(
@@ -506,49 +502,6 @@ def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_passphrase(file
 
     with pytest.raises(Unusable, match="it is encrypted"):
         files.encryption()
-
-
-def refused_names(*names: str) -> str:
-    with pytest.raises(TlsFailed) as refused:
-        shaken(TlsEnd(CLIENT, "other.test"), Server(server_context(CA.issue_cert(*names))))
-    return str(refused.value)
-
-
-def test_a_wrong_host_is_told_with_whom_the_certificate_is_for() -> None:
-    assert refused_names("*.db.test", "10.0.0.1") == (
-        "its certificate is not for other.test, but for *.db.test, 10.0.0.1"
-    )
-    many = refused_names(*(f"{letter * 60}.{letter * 60}.test" for letter in "abcde"))
-    assert many.endswith(" and 2 more")
-    assert len(many) < 400
-
-
-def test_names_that_nobody_can_read_are_not_told() -> None:
-    authority = x509.load_pem_x509_certificate(CA.cert_pem.bytes())
-    signing = serialization.load_pem_private_key(CA.private_key_pem.bytes(), None)
-    assert isinstance(signing, ec.EllipticCurvePrivateKey)
-    key = ec.generate_private_key(ec.SECP256R1())
-    no_text = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\x30\x04\x82\x02\xff\xfe")
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([]))
-        .issuer_name(authority.subject)
-        .public_key(key.public_key())
-        .serial_number(7)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(no_text, critical=True)
-        .sign(signing, hashes.SHA256())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    with trustme.Blob(pem + certificate.public_bytes(serialization.Encoding.PEM)).tempfile() as path:
-        context.load_cert_chain(path)
-    with pytest.raises(TlsFailed, match=r"its certificate is not for other\.test$"):
-        shaken(TlsEnd(CLIENT, "other.test"), Server(context))
 
 
 def test_modes_verify_what_they_say(files: Files) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TypeVar
 
 from dbambassador.forwarding.wires.conversation import Ask, Conversation, Heard, Party, Pending, answer, begin
-from dbambassador.transport.tls import TlsEnd, TlsFailed, no_tls
+from dbambassador.transport.tls import TlsEnd
+from dbambassador.transport.tls_failures import TlsFailed, no_tls
 
 T = TypeVar("T")
 

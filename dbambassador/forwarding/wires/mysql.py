@@ -21,7 +21,7 @@ from dbambassador.health.evidence import Signal
 from dbambassador.protocols import mysql
 from dbambassador.protocols.malformed import Malformed
 from dbambassador.protocols.mysql_authentication import CHALLENGE_RESPONSE
-from dbambassador.transport.tls import NO_TLS, TlsFailed, no_tls
+from dbambassador.transport.tls_failures import NO_TLS, TlsFailed, no_tls
 from dbambassador.transport.tls_files import Encryption
 
 _CODES = {

@@ -39,7 +39,7 @@ from dbambassador.protocols.postgresql import (
 )
 from dbambassador.protocols.postgresql_tap import StartupTap
 from dbambassador.settings.schema import TargetSessionAttrs
-from dbambassador.transport.tls import NO_TLS, TlsFailed, no_tls
+from dbambassador.transport.tls_failures import NO_TLS, TlsFailed, no_tls
 from dbambassador.transport.tls_files import ALPN, FOREIGN_TLS, Encryption
 
 _ENCRYPTION = (Kind.SSL, Kind.GSSENC)

@@ -14,7 +14,8 @@ from dbambassador.forwarding.wires.encrypted import handshake
 from dbambassador.health.evidence import Role, Signal
 from dbambassador.settings.schema import TargetSessionAttrs
 from dbambassador.transport.encrypted_socket import EncryptedSocket
-from dbambassador.transport.tls import TlsEnd, TlsFailed
+from dbambassador.transport.tls import TlsEnd
+from dbambassador.transport.tls_failures import TlsFailed
 from dbambassador.transport.tls_files import Encryption
 
 
