@@ -66,13 +66,14 @@ async def log_in(login: Login, peer: Peer) -> Evidence | None:
 
 
 async def _try_encrypted(peer: Peer, trust: ssl.SSLContext, credentials: Credentials) -> Evidence | None:
-    if peer.refused.look(peer.address, trust, trio.current_time()):
+    held_against = (trust, peer.name)
+    if peer.refused.look(peer.address, held_against, trio.current_time()):
         return await shake_hands(Protocol.MYSQL, peer)
     try:
         evidence = await _try(peer, trust, credentials)
     except TlsFailed as failed:
         untrusted, now = isinstance(failed, Untrusted), trio.current_time()
-        peer.refused.note(peer.address, str(failed), trust, untrusted=untrusted, now=now)
+        peer.refused.note(peer.address, str(failed), held_against, untrusted=untrusted, now=now)
         return of_failed_tls(peer.address, str(failed))
     if evidence is not None and evidence.signal is Signal.ANSWERED:
         peer.refused.forget(peer.address)

@@ -50,7 +50,8 @@ async def _ask_encrypted(
     connection: trio.SocketStream, peer: Peer, greeting: mysql.Greeting, encryption: Encryption
 ) -> Evidence:
     trust, now = encryption.context, trio.current_time()
-    refusal = peer.refused.look(peer.address, trust, now)
+    held_against = (trust, peer.name)
+    refusal = peer.refused.look(peer.address, held_against, now)
     tls: TlsEnd | None = None
     try:
         if refusal is None:
@@ -60,7 +61,7 @@ async def _ask_encrypted(
         evidence = await _introduce(connection, peer, greeting, tls)
     except TlsFailed as failed:
         untrusted = isinstance(failed, Untrusted)
-        peer.refused.note(peer.address, str(failed), trust, untrusted=untrusted, now=now)
+        peer.refused.note(peer.address, str(failed), held_against, untrusted=untrusted, now=now)
         raise
     if refusal is None:
         peer.refused.forget(peer.address)

@@ -3,7 +3,8 @@
 MySQL and MariaDB count a TLS handshake that is broken off as any that is: after 100 (`max_connect_errors`)
 without a login in between they lock this host out, and checks come every second. So one whose TLS failed
 hears the rest of a handshake that it does not count, and is asked for TLS again only when it shows other
-certificates than before, when our own files have changed, or when some time has passed.
+certificates than before, when it goes by another name, when our own files have changed, or when some time has
+passed.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Refusal:
     why: str
     """As a person would say it."""
     trust: object
-    """What its certificate was held against; another object has not refused it yet."""
+    """What its certificate was held against: another context, or another name, has not refused it yet."""
     untrusted: bool
     """TLS comes about, and it is the certificate that is not accepted."""
     pause: float = FIRST_PAUSE
@@ -46,12 +47,12 @@ class RefusedTls:
     def look(self, address: Address, trust: object, now: float) -> Refusal | None:
         """None: TLS is to be tried."""
         refusal = self._refusals.get(address)
-        return refusal if refusal and refusal.trust is trust and now < refusal.until else None
+        return refusal if refusal and refusal.trust == trust and now < refusal.until else None
 
     def note(self, address: Address, why: str, trust: object, *, untrusted: bool, now: float) -> None:
         """TLS was tried and failed."""
         before = self._refusals.pop(address, None)
-        if before is not None and before.trust is trust:
+        if before is not None and before.trust == trust:
             refusal = before
             refusal.why, refusal.untrusted = why, untrusted
             refusal.pause = min(2 * refusal.pause, LONGEST_PAUSE)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from dbambassador.health.evidence import Blocked, Evidence, Role, Signal
 from dbambassador.health.probes import Prober
@@ -43,17 +44,19 @@ class Checks:
         self._server, self._app = server, app
         self.encryption = Encryption(tls)
         self._prober = Prober(database(Protocol.MYSQL, login=login, tls=tls), self.encryption)
+        self._clock = MockClock(rate=1.0)
+        """One for all: the clock of each run by itself begins somewhere else."""
 
-    def check(self, times: int = 1) -> Evidence:
+    def check(self, times: int = 1, name: str = NAME) -> Evidence:
         """The last one's evidence."""
 
         async def again_and_again() -> Evidence | None:
             evidence = None
             for _ in range(times):
-                evidence = await self._prober.probe(self._server.address, NAME)
+                evidence = await self._prober.probe(self._server.address, name)
             return evidence
 
-        evidence = self._app.call(lambda: trio.run(again_and_again))
+        evidence = self._app.call(lambda: trio.run(again_and_again, clock=self._clock))
         assert evidence is not None
         return evidence
 
@@ -116,6 +119,23 @@ def test_a_tls_that_does_not_come_about_is_tried_once(
             "no TLS with the server: its TLS is older than 1.2",
         )
         assert server.counted() == 1
+
+
+def test_a_server_whose_name_is_put_right_is_trusted_at_once(
+    mariadb_directory: Path, certificates: Certificates, login: Login | None
+) -> None:
+    full = Tls(mode=SslMode.VERIFY_FULL, rootcert=str(certificates.authority))
+    settings = showing(certificates.server())
+    with counting(CountingMariaDB, mariadb_directory, f"renamed-{login is not None}", settings) as (
+        server,
+        app,
+    ):
+        checks = Checks(server, app, full, login)
+        evidence = checks.check(CHECKS, "other.test")
+        assert evidence.signal is Signal.NOT_READY
+        assert evidence.detail.startswith("no TLS with the server: its certificate is not for other.test")
+        assert server.counted() == 1
+        assert checks.check().signal is Signal.ANSWERED
 
 
 def test_a_server_without_tls_counts_nothing(
