@@ -78,18 +78,21 @@ class Encryption:
     def _look(self) -> None:
         self._looked_at = monotonic()
         stamps = _stamps(self.settings)
-        if stamps != self._stamps:
+        # Whoever may read a file now, and might not before, sees that in none of its stamps.
+        if stamps != self._stamps or self.problem:
             self._stamps = stamps
             self._read_anew()
 
     def _read_anew(self) -> None:
+        before = self.problem
         try:
             self._context = _context(self.settings)
         except Unusable as error:
             self.problem = str(error)
         else:
             self.problem = ""
-        self._told(self.problem)
+        if self.problem != before or not before:
+            self._told(self.problem)
 
 
 def encryption_of(database: Database, publish: Publish) -> Encryption | None:
@@ -126,7 +129,14 @@ def system_authorities() -> str:
 
 
 def _stamps(tls: Tls) -> Stamps:
-    return tuple(_stamp(path) for path in (tls.rootcert, tls.cert, tls.key) if path and path != SYSTEM_CAS)
+    roots = _system_place() if tls.rootcert == SYSTEM_CAS else tls.rootcert
+    return tuple(_stamp(path) for path in (roots, tls.cert, tls.key) if path)
+
+
+def _system_place() -> str | None:
+    """The file that has the operating system's authorities, or the directory."""
+    places = ssl.get_default_verify_paths()
+    return places.cafile or places.capath
 
 
 def _stamp(path: str) -> tuple[int, int, int] | None:

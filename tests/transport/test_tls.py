@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import socket
@@ -447,6 +448,37 @@ def test_as_long_as_they_cannot_be_used_the_former_ones_are(files: Files) -> Non
     with pytest.raises(TlsFailed, match="authority"):
         shaken(encryption.begin(HOST), Server(SERVER))
     assert files.told[1:] == [""]
+
+
+def test_a_file_that_could_not_be_read_for_a_moment_is_read_at_the_next_look(files: Files) -> None:
+    encryption = files.encryption()
+    files.trust(OTHER_CA)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        for _ in range(3):
+            shaken(encryption.begin(HOST), Server(SERVER))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert files.told == [f"sslrootcert {files.ca}: too many open files"]
+
+    with pytest.raises(TlsFailed, match="authority"):
+        shaken(encryption.begin(HOST), Server(SERVER))
+    assert files.told[1:] == [""]
+
+
+def test_authorities_of_the_operating_system_are_read_anew_as_well(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", files.ca)
+    encryption = Encryption(Tls(mode=SslMode.VERIFY_FULL, rootcert="system"), files.told.append)
+    shaken(encryption.begin(HOST), Server(SERVER))
+
+    files.trust(OTHER_CA)
+
+    with pytest.raises(TlsFailed, match="authority"):
+        shaken(encryption.begin(HOST), Server(SERVER))
+    assert files.told == [""]
 
 
 def test_a_link_to_another_directory_is_a_change(files: Files, tmp_path: Path) -> None:
