@@ -79,7 +79,7 @@ class PostgresqlWire:
         if not isinstance(opening, Opening):
             return opening
         if opening.kind is Kind.DIRECT_TLS:
-            return Left("it began TLS, which the ambassador itself speaks with the server", Refusal.NO_TLS)
+            return Left("it began TLS, which it does not get here: see sslmode", Refusal.NO_TLS)
         if self.encryption is None:
             return (yield from _start(hello, request))
         return (yield from _start_encrypted(self.encryption, hello, request))

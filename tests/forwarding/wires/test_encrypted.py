@@ -214,12 +214,11 @@ def test_a_name_that_no_certificate_can_have_is_no_crash(encryption: Encryption)
         assert "no server can be called" in result.detail
 
 
-def test_a_client_that_begins_tls_itself_is_told_where_it_ends(encryption: Encryption) -> None:
+def test_of_a_client_that_begins_tls_itself_the_log_says_what_settles_that(encryption: Encryption) -> None:
     for wire in (PostgresqlWire(encryption), PostgresqlWire(passes_tls=False)):
         result = hold(wire.open(Hello(), request()), Parties(b"\x16\x03\x01hello", b"", [1000]))
 
-        assert isinstance(result, Left)
-        assert result.refusal is Refusal.NO_TLS
+        assert result == Left("it began TLS, which it does not get here: see sslmode", Refusal.NO_TLS)
 
 
 def test_a_client_that_leaves_when_told_that_there_is_no_tls_was_refused_that(encryption: Encryption) -> None:
