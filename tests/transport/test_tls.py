@@ -450,6 +450,26 @@ def test_as_long_as_they_cannot_be_used_the_former_ones_are(files: Files) -> Non
     assert files.told[1:] == [""]
 
 
+def test_a_renewed_client_certificate_is_shown_once_its_key_is_there_as_well(files: Files) -> None:
+    demanding = server_context(verify_mode=ssl.CERT_REQUIRED)
+    CA.configure_trust(demanding)
+    encryption = files.encryption()
+
+    def shown() -> object:
+        server = Server(demanding)
+        shaken(encryption.begin(HOST), server)
+        return (server.tls.getpeercert() or {})["serialNumber"]
+
+    former, renewed = shown(), CA.issue_cert("app@test")
+    renewed.cert_chain_pems[0].write_to_path(files.cert)
+    assert shown() == former
+    assert files.told == [f"sslkey {files.key}: it is not the key of {files.cert}"]
+
+    renewed.private_key_pem.write_to_path(files.key)
+    assert shown() != former
+    assert files.told[1:] == [""]
+
+
 def test_a_file_that_could_not_be_read_for_a_moment_is_read_at_the_next_look(files: Files) -> None:
     encryption = files.encryption()
     files.trust(OTHER_CA)
