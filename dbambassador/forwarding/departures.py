@@ -21,26 +21,22 @@ T = TypeVar("T")
 TIMEOUT = 3.0
 """Seconds, for which the end of the process waits as well. A server that hangs is reset then, and never sees
 the connections that it had not accepted."""
-MOST = 100
-"""At once: a server that answers is done with each in milliseconds, and of one that hangs no more descriptors
-are to be held."""
 
 
 class Departures:
-    """Those of one database."""
+    """Those of one database.
+
+    Each counts as a client until it has ended: it still has a connection at its server and a descriptor here.
+    """
 
     def __init__(self, service: Service, nursery: trio.Nursery) -> None:
         """The nursery has a task for each."""
         self._service = service
         self._nursery = nursery
-        self._under_way = 0
 
     def begin(self, opening: Said[T], server: SocketType) -> None:
         """Ends an opening without its client. The server's socket is closed in the end."""
-        if self._under_way >= MOST:
-            server.close()
-            return
-        self._under_way += 1
+        self._service.limit.clients += 1
         self._nursery.start_soon(
             self._depart, opening, server, name=f"{self._service.database.name}: departure"
         )
@@ -52,4 +48,4 @@ class Departures:
             except Exception as bug:  # stays in its session
                 self._service.publish(SessionCrashed(self._service.database.name, repr(bug)))
             finally:
-                self._under_way -= 1
+                self._service.limit.clients -= 1

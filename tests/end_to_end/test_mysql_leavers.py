@@ -22,6 +22,7 @@ from tests.testbed.processes import StartAmbassador
 LIMIT = 3
 """max_connect_errors."""
 LEAVERS = 50
+CROWD = 200
 PORT = 3306
 FOREIGN = {"MariaDB": "client_ed25519", "MySQL": "mysql_native_password"}
 """A plugin that is not the account's: the server asks for another one."""
@@ -124,6 +125,30 @@ def test_clients_that_give_up_never_block_their_host(
         until(lambda: not unauthenticated(server), f"nobody hangs {give_up.__name__}")
         with app.call(lambda: connect("127.0.0.1", port_of(database))) as connection:
             connection.ping()
+
+
+def test_a_crowd_cut_off_by_our_own_end_never_blocks_its_host(
+    ambassador: StartAmbassador, server: MySQLServer, four_hosts: Lan, tmp_path: Path
+) -> None:
+    app, db = four_hosts["app"], four_hosts["db-a"]
+    server.query(f"SET GLOBAL max_connections = {2 * CROWD}")
+    database = mysql_database(f"{db.ip}:{PORT}")
+    running = ambassador(
+        *("--environments", environments(tmp_path, catalog=database), *CHOSEN),
+        prefix=app.command(),
+        ready=False,
+    )
+    running.wait_for("is up")
+    place = ("127.0.0.1", port_of(database))
+    crowd = app.call(lambda: [Speaker(socket.create_connection(place)) for _ in range(CROWD)])
+    for client in crowd:
+        client.greeted()
+    running.stop()
+    for client in crowd:
+        client.leave()
+    until(lambda: not unauthenticated(server), "nobody hangs")
+    with app.call(lambda: connect(db.ip, PORT)) as connection:
+        connection.ping()
 
 
 @pytest.mark.waits

@@ -12,6 +12,7 @@ import trio.testing
 
 from dbambassador.events import ClientLeft, ClientRefused, Departure, Refusal, SessionOpened
 from dbambassador.forwarding import departures
+from dbambassador.forwarding.limit import Limit
 from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.vigil import Vigil
 from dbambassador.forwarding.wires import mysql_handshake
@@ -222,24 +223,27 @@ async def test_the_end_of_everything_else_does_not_end_a_departure() -> None:
     assert (book.introduced, book.verdict) == ([PROBE_USER], "denied")
 
 
-async def test_of_many_departures_from_a_hung_server_some_are_resets_at_once(
+async def test_departures_are_clients_to_the_limit_until_they_have_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(departures, "MOST", 2)
     monkeypatch.setattr(departures, "TIMEOUT", 0.1)
-    pairs = [trio.socket.socketpair() for _ in range(3)]
+    limit = Limit(2)
+    pairs = [trio.socket.socketpair() for _ in range(2)]
     async with trio.open_nursery() as sessions:
-        leaving = departing(sessions)
+        leaving = departing(sessions, limit)
         for near, _ in pairs:
+            assert not limit.reached
             leaving.begin(opening(), near)
-        assert [near.fileno() < 0 for near, _ in pairs] == [False, False, True]
+        assert limit.reached
+    assert limit.connected == 0
     assert all(near.fileno() < 0 for near, _ in pairs)
     for _, far in pairs:
         far.close()
 
 
-def departing(nursery: trio.Nursery) -> departures.Departures:
-    return departures.Departures(cast(Service, SimpleNamespace(database=DATABASE)), nursery)
+def departing(nursery: trio.Nursery, limit: Limit | None = None) -> departures.Departures:
+    service = SimpleNamespace(database=DATABASE, limit=limit or Limit(0))
+    return departures.Departures(cast(Service, service), nursery)
 
 
 def opening() -> Said[Tried]:
