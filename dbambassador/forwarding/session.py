@@ -362,8 +362,9 @@ def request_of(
     """
     tls = service.way_to(address).tls
     private = ipaddress.ip_address(address.host).is_loopback or (tls is not None and tls.encrypts)
+    exposed = unix and not private and not service.database.allow_cleartext_passwords
     at_last = wanted = service.database.target_session_attrs
     undecided = wanted is TargetSessionAttrs.PREFER_STANDBY and len(choice.pool) > 1
     if undecided and service.judge.role(address) is Role.UNKNOWN:
         wanted = TargetSessionAttrs.STANDBY
-    return Request(target.name, wanted, at_last, witness, exposed=unix and not private)
+    return Request(target.name, wanted, at_last, witness, exposed=exposed)

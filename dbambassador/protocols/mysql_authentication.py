@@ -20,8 +20,6 @@ CLEAR = "mysql_clear_password"
 
 CHALLENGE_RESPONSE = frozenset({NATIVE, ED25519, "parsec"})
 """Plugins that never send the password itself."""
-HASHING = CHALLENGE_RESPONSE | {CACHING_SHA2}
-"""Those that do not send it with their first answer."""
 TAKING_TURNS = frozenset({NATIVE, ED25519, CACHING_SHA2, SHA256, CLEAR})
 """Plugins known to speak in turns with the client, but for what `more_follows` tells."""
 

@@ -38,7 +38,7 @@ from dbambassador.settings.schema import (
 from dbambassador.settings.sharing import decode_balance, decode_role, refuse_weights
 from dbambassador.settings.tls import decode_tls
 from dbambassador.settings.tree import Entries, Node, Place, described, shortened
-from dbambassador.settings.unix_sockets import decode_access
+from dbambassador.settings.unix_sockets import decode_access, decode_cleartext
 
 DATABASE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
@@ -82,6 +82,7 @@ def _database(name: str, node: Node, report: Report, bound: list[Bound]) -> Data
         client_idle_timeout=section.read("client_idle_timeout", _idle, 0.0),
         unix_socket_mode=socket_mode,
         unix_socket_group=socket_group,
+        allow_cleartext_passwords=decode_cleartext(section, addresses, protocol, whole=whole),
         check=check,
         tls=decode_tls(section, protocol),
     )

@@ -248,6 +248,14 @@ DATABASE_KEYS = (
         },
     ),
     Key(
+        name="allow_cleartext_passwords",
+        description=(
+            "Passwords that MySQL's clients send in clear over a unix socket may go on so over the network. "
+            "Without it, such sessions are refused."
+        ),
+        schema={"type": "boolean"},
+    ),
+    Key(
         name="check",
         description=(
             "How addresses are checked. Left out: with the database's own handshake, without credentials. "

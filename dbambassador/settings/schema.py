@@ -259,6 +259,8 @@ class Database:
     unix_socket_mode: int = FOR_ALL
     unix_socket_group: str = ""
     """A name or a number; empty: the process's own."""
+    allow_cleartext_passwords: bool = False
+    """MySQL's clients may send passwords over a unix socket that go on to the server in clear."""
     check: Check = Check()
     tls: Tls | None = None
     """None: the client's own TLS passes through, untouched. Otherwise the client has none."""

@@ -1,4 +1,4 @@
-"""Who may use a database's unix sockets: `unix_socket_mode` and `unix_socket_group`."""
+"""Who may use a database's unix sockets, and what MySQL's clients may send over them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dbambassador.settings.database_format import (
     MODE_EXPECTED,
     UNIX_SOCKET_MODE,
 )
-from dbambassador.settings.reading import Refused, Section, text
-from dbambassador.settings.schema import FOR_ALL, Listen, UnixListen
+from dbambassador.settings.reading import Refused, Section, boolean, text
+from dbambassador.settings.schema import FOR_ALL, Listen, Protocol, UnixListen
 from dbambassador.settings.tree import Node, Scalar, described
 
 T = TypeVar("T")
@@ -26,18 +26,38 @@ def decode_access(section: Section, addresses: tuple[Listen, ...], *, whole: boo
     Args:
       whole: these are all of the database's addresses; else nobody knows yet whether one is a unix socket.
     """
-    idle = whole and not any(isinstance(address, UnixListen) for address in addresses)
+    idle = _NO_SOCKET if whole and not _any_unix(addresses) else ""
     return (
         section.read("unix_socket_mode", _of_use(_mode, "unix_socket_mode", idle), FOR_ALL),
         section.read("unix_socket_group", _of_use(_group, "unix_socket_group", idle), ""),
     )
 
 
-def _of_use(parse: Callable[[Node], T], name: str, idle: bool) -> Callable[[Node], T]:
+def decode_cleartext(
+    section: Section, addresses: tuple[Listen, ...], protocol: Protocol | None, *, whole: bool
+) -> bool:
+    """Whether passwords may go on in clear. `protocol`: None if it is not known here; `whole`: see above."""
+    idle = _NO_SOCKET if whole and not _any_unix(addresses) else ""
+    if protocol not in (None, Protocol.MYSQL):
+        idle = "only with protocol: mysql do clients send passwords by what they take a socket for"
+    return section.read(
+        "allow_cleartext_passwords", _of_use(boolean, "allow_cleartext_passwords", idle), False
+    )
+
+
+def _any_unix(addresses: tuple[Listen, ...]) -> bool:
+    return any(isinstance(address, UnixListen) for address in addresses)
+
+
+_NO_SOCKET = "this database listens on no unix socket: add unix:/PATH to listen"
+
+
+def _of_use(parse: Callable[[Node], T], name: str, idle: str) -> Callable[[Node], T]:
+    """`idle`: why it would change nothing, if that is so."""
+
     def parse_unless_idle(node: Node) -> T:
         if idle:
-            hint = "this database listens on no unix socket: add unix:/PATH to listen"
-            raise Refused(f"no {name}", hint=hint, found=f"{name}: {described(node)}")
+            raise Refused(f"no {name}", hint=idle, found=f"{name}: {described(node)}")
         return parse(node)
 
     return parse_unless_idle

@@ -46,6 +46,7 @@ OTHERS: dict[str, tuple[Any, str]] = {
     "client_idle_timeout": (60.0, "client_idle_timeout"),
     "unix_socket_mode": (0o600, "unix_socket_mode"),
     "unix_socket_group": ("app", "unix_socket_group"),
+    "allow_cleartext_passwords": (True, "allow_cleartext_passwords"),
     "check": (Check(login=Login("probe")), "check"),
     "tls": (Tls(mode=SslMode.VERIFY_CA, rootcert="/ca.pem"), "sslmode, sslrootcert"),
     "zone": ("a", "endpoint"),

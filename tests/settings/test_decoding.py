@@ -294,6 +294,13 @@ def test_an_unknown_key_suggests_the_nearest() -> None:
             "listens on no unix socket",
         ),
         ("unix_socket_group", "shop", "unix_socket_group", "'shop'", "listens on no unix socket"),
+        (
+            "allow_cleartext_passwords",
+            True,
+            "allow_cleartext_passwords",
+            "allow_cleartext_passwords: true",
+            "only with protocol: mysql",
+        ),
     ],
 )
 def test_bad_values_say_what_was_found_and_what_is_expected(
@@ -343,6 +350,16 @@ def test_mode_and_group_of_a_unix_socket(written: str, mode: int, group: object,
     schema = jsonschema.Draft202012Validator(environment_schema())
     keys = {"unix_socket_mode": written, "unix_socket_group": group}
     assert schema.is_valid({"databases": {"orders": keys}})
+
+
+def test_cleartext_passwords_are_for_clients_of_mysql_that_come_over_a_unix_socket() -> None:
+    assert not database(protocol="mysql", listen=["unix:/run/a"]).allow_cleartext_passwords
+    allowing = {"protocol": "mysql", "allow_cleartext_passwords": True}
+    assert database(listen=["unix:/run/a"], **allowing).allow_cleartext_passwords
+    assert "listens on no unix socket" in str(only(with_database(**allowing)))
+    for written in ("yes please", 1, ""):
+        bad = {**allowing, "allow_cleartext_passwords": written}
+        assert "true or false" in str(only(with_database(listen=["unix:/run/a"], **bad)))
 
 
 @pytest.mark.parametrize("key", ["unix_socket_mode", "unix_socket_group"])

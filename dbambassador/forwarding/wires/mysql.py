@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dbambassador.events import Refusal
 from dbambassador.forwarding.wires.conversation import Ask, Conversation, Party, at_once
-from dbambassador.forwarding.wires.mysql_handshake import Handshake, Key, Terms, error_in_turn, why_exposed
+from dbambassador.forwarding.wires.mysql_handshake import Handshake, Key, Terms, error_in_turn
 from dbambassador.forwarding.wires.wire import (
     Cancel,
-    Denied,
     Greeting,
     Hello,
     Left,
@@ -20,7 +19,6 @@ from dbambassador.forwarding.wires.wire import (
 from dbambassador.health.evidence import Signal
 from dbambassador.protocols import mysql
 from dbambassador.protocols.malformed import Malformed
-from dbambassador.protocols.mysql_authentication import CHALLENGE_RESPONSE
 from dbambassador.transport.tls_failures import NO_TLS, TlsFailed, no_tls
 from dbambassador.transport.tls_files import Encryption
 
@@ -76,7 +74,7 @@ class MysqlWire:
         yield from handshake.end()
         return terms
 
-    def _terms(self, greeting: mysql.Greeting, request: Request) -> Terms | NotOpened | Denied:
+    def _terms(self, greeting: mysql.Greeting, request: Request) -> Terms | NotOpened:
         if self.encryption is not None:
             if not greeting.tls:
                 return NotOpened(Signal.FALTERED, no_tls(NO_TLS))
@@ -84,8 +82,6 @@ class MysqlWire:
                 return Terms(False, tls=self.encryption.begin(request.host), key=self._key)
             except TlsFailed as failed:
                 return NotOpened(Signal.FALTERED, str(failed))
-        if request.exposed and greeting.plugin not in CHALLENGE_RESPONSE:
-            return Denied(why_exposed(greeting.plugin))
         return Terms(self._passes_tls, request.exposed)
 
     def identify(self, hello: Hello) -> Conversation[bytes | Cancel | Left]:

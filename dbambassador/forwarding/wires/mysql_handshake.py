@@ -166,8 +166,8 @@ class Handshake:
         except Malformed as malformed:
             return (yield from self._leave(Lost(str(malformed), garbled=True)))
         self._plugin = read.plugin
-        if terms.exposed and read.plugin not in authentication.HASHING:
-            yield from self.end()  # its answer is the password itself, perhaps
+        if terms.exposed and read.plugin not in authentication.CHALLENGE_RESPONSE:
+            yield from self.end()  # its answer is the password itself, or the next one may be
             return Denied(why_exposed(read.plugin))
         both = read.capabilities & self._greeting.capabilities
         self._multi_factor = bool(both & mysql.CLIENT_MULTI_FACTOR)
@@ -295,5 +295,6 @@ def error_in_turn(hello: Hello, code: int, text: str) -> Conversation[bytes]:
 def why_exposed(plugin: str) -> str:
     return (
         f"the server's {plugin or 'authentication plugin'} would make this client send its "
-        "password in clear over the network, since it takes a unix socket to be private"
+        "password in clear over the network, since it takes a unix socket to be private; "
+        "sslmode would encrypt it, and allow_cleartext_passwords let it go"
     )

@@ -118,7 +118,8 @@ class Request:
     witness: Witness
     """Told of what is seen once the session is open; before, the result tells."""
     exposed: bool = False
-    """The client's way to us is private to this host, and ours to the server is not."""
+    """The client's way to us is private to this host, ours to the server is not, and no password may go there
+    in clear."""
 
 
 Greeted = Hello | Cancel | Left
