@@ -86,6 +86,19 @@ class Host:
         lines = ["127.0.0.1 localhost", "::1 localhost", *(f"{ip} {name}" for name, ip in entries.items())]
         (self._etc / "hosts").write_text("\n".join(lines) + "\n")
 
+    def write_pam_service(self, name: str, password: str) -> None:
+        """A PAM service that knows this one password, whoever asks; for programs started from now on."""
+        directory = self._etc / "pam.d"
+        directory.mkdir()
+        judge = directory / "judge"
+        judge.write_text(f"#!/bin/sh\n[ \"$(tr -d '\\0')\" = '{password}' ]\n")
+        judge.chmod(0o755)
+        lines = (
+            "auth required pam_exec.so expose_authtok quiet /etc/pam.d/judge",
+            "account required pam_permit.so",
+        )
+        (directory / name).write_text("\n".join(lines) + "\n")
+
     # Faults. `heal` ends all of them.
 
     def unplug(self) -> None:
