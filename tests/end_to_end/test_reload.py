@@ -194,8 +194,8 @@ def test_a_port_that_cannot_be_had_refuses_the_whole(
 ) -> None:
     orders, reports = (postgresql_database(f"127.0.0.1:{postgresql.port}") for _ in range(2))
     running = ambassador("--environments", environments(tmp_path, orders=orders), *CHOSEN)
-    with socket.create_server(("127.0.0.1", 0)) as other, connect(port_of(orders)) as session:
-        taken = other.getsockname()[1]
+    taken = free_port()  # none of those that connections get: it is listened on when it is free again
+    with socket.create_server(("127.0.0.1", taken)), connect(port_of(orders)) as session:
         elsewhere = {**orders, "listen": [f"localhost:{free_port()}", f"localhost:{taken}"], "hold": "1s"}
         environments(tmp_path, orders=elsewhere, reports=reports)
         status, told = running.reload()
