@@ -51,31 +51,21 @@ class EncryptedSocket(socket.socket):
 
     def recv_into(self, buffer: memoryview, nbytes: int = 0, flags: int = 0) -> int:  # type: ignore[override]
         """Raises: BlockingIOError; OSError, also where what comes is not what the server sent."""
-        filled = self._read(buffer) if self._holds else 0
-        while not self._holds:
-            try:
-                if filled:
-                    heard: Bytes = _receive(self, READ)
-                    emptied = len(heard) < READ
-                else:  # where the text will be is room for what is encrypted: OpenSSL takes a copy
-                    heard = buffer[: _receive_into(self, buffer)]
-                    emptied = len(heard) < len(buffer)
-            except OSError:  # nothing more, as a rule; what else it is, the next read tells
-                if filled:
-                    return filled
-                raise
-            if not heard:
-                # No close_notify came: the database's own messages tell whether something is missing.
-                return filled
-            self._heard.write(heard)
-            filled += self._read(buffer[filled:] if filled else buffer)
-            if self._said.pending:
-                self._answer()
-            if emptied and filled:
-                break
-        if self._over:
-            self._tell_end(filled)
-        return filled
+        if self._holds:
+            return self._read_on(buffer, 0, emptied=False)
+        # Where the text will be is room for what is encrypted: OpenSSL takes a copy.
+        count = _receive_into(self, buffer)
+        if not count:
+            return 0  # no close_notify came: the database's own messages tell whether something is missing
+        self._heard.write(buffer[:count])
+        try:
+            filled: int = self._decrypt(count, buffer)  # type: ignore[assignment]
+        except ssl.SSLError as error:
+            filled = self._note(error)
+        emptied = count < len(buffer)
+        if filled and emptied and not self._heard.pending and not self._said.pending:
+            return filled  # a record and no more, as nearly always
+        return self._read_on(buffer, filled, emptied)
 
     def send(self, data: Bytes, flags: int = 0) -> int:  # type: ignore[override]
         """Raises: BlockingIOError: offer the same bytes again; OSError."""
@@ -101,29 +91,54 @@ class EncryptedSocket(socket.socket):
             pass
         super().shutdown(how)
 
+    def _read_on(self, buffer: memoryview, filled: int, emptied: bool) -> int:
+        """Reads until there is nothing more, no more room, or the end.
+
+        Args:
+          filled: bytes of the buffer that are taken.
+          emptied: nothing more is to be heard, as the last read was short.
+        """
+        while True:
+            filled += self._read(buffer[filled:])
+            if self._said.pending:
+                self._answer()
+            if self._holds or (filled and emptied):
+                break
+            try:
+                heard = _receive(self, READ)
+            except OSError:  # nothing more, as a rule; what else it is, the next read tells
+                if filled:
+                    return filled
+                raise
+            if not heard:
+                return filled
+            self._heard.write(heard)
+            emptied = len(heard) < READ
+        if self._over:
+            self._tell_end(filled)
+        return filled
+
     def _read(self, into: memoryview) -> int:
         """Decrypts what was heard, as far as there is room, and takes note of whether there may be more."""
         filled = 0
         self._holds = True
-        while not self._over:
+        while self._holds and filled < len(into) and not self._over:
             try:
-                count: int = self._decrypt(len(into), into)  # type: ignore[assignment]
-            except ssl.SSLWantReadError:
-                self._holds = False
-                break
-            except ssl.SSLZeroReturnError:
-                count = 0
+                count: int = self._decrypt(len(into) - filled, into[filled:])  # type: ignore[assignment]
             except ssl.SSLError as error:
-                self._broken, count = error, 0
-            self._over = not count
+                count = self._note(error)
+            else:
+                self._over = not count
             filled += count
-            if count == len(into):
-                break
-            if count and not self._heard.pending:  # and all of the last record found room
-                self._holds = False
-                break
-            into = into[count:]
         return filled
+
+    def _note(self, error: ssl.SSLError) -> int:
+        """Takes note of why there is no text. Returns: so many bytes."""
+        self._holds = not isinstance(error, ssl.SSLWantReadError)
+        self._over = self._holds
+        if self._over and not isinstance(error, ssl.SSLZeroReturnError):
+            self._broken = error
+        return 0
 
     def _tell_end(self, filled: int) -> None:
         """Has the end told: now, or after the bytes before it, by an event of its own."""

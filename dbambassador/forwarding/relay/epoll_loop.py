@@ -55,6 +55,7 @@ class EpollLoop:
         """`inform` has the given calls made in trio's thread, in order."""
         self._inform = inform
         self._epoll = select.epoll()
+        self._poll = self._epoll.poll
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wake, select.EPOLLIN)
         self._commands: deque[Command] = deque()
@@ -67,9 +68,13 @@ class EpollLoop:
         """What watchers of descriptors do when the loop was abandoned."""
         self._readable: list[Side] = []
         """Sides that had their turn and may have more."""
+        self._due: list[Side] = []
+        """Those of the turn before."""
         self._ended: list[Session] = []
         self._alarms: list[tuple[float, int, Command]] = []
         self._alarms_set = 0
+        self._busy = False
+        """Something is to be done that no event tells of."""
         self.wakes = 0
         """Times that `turn` was called, and the events it served. Written by the loop's thread alone."""
         self.events = 0
@@ -109,6 +114,7 @@ class EpollLoop:
         """Has something called at a time of the monotonic clock."""
         self._alarms_set += 1
         heapq.heappush(self._alarms, (when, self._alarms_set, call))
+        self._busy = True
 
     def unwatch(self, descriptor: int) -> None:
         """The end of that; the descriptor must still be open."""
@@ -122,6 +128,7 @@ class EpollLoop:
         elif not self._news:
             self._news_due = monotonic() + OLDEST
         self._news.append(news)
+        self._busy = True
 
     def end(self, session: Session, failure: Exception | None = None) -> None:
         """Ends a session with a reset. No-op where it ended by itself."""
@@ -131,13 +138,9 @@ class EpollLoop:
 
     def turn(self) -> None:
         """Waits for events and serves them, each of its sides once."""
-        sides, patience, descriptor = self._sides, self._patience(), -1
-        due: list[Side] | None = None
-        if self._readable:
-            due, self._readable = self._readable, []
-        told = self._epoll.poll(patience, BATCH)
+        told = self._poll(self._patience() if self._busy else None, BATCH)
         for descriptor, events in told:
-            side = sides.get(descriptor)
+            side = self._sides.get(descriptor)
             if side is not None:
                 try:
                     if side.rest is not None and events & _WRITABLE:
@@ -150,15 +153,8 @@ class EpollLoop:
                 self._obey()
             elif (handler := self._handlers.get(descriptor)) is not None:
                 handler(events)
-        if due is not None:
-            self._serve_due(due)
-        if self._alarms:
-            self._sound_alarms()
-        if self._ended:
-            self._close_ended()
-        if self._news and (descriptor == -1 or monotonic() >= self._news_due):
-            news, self._news = self._news, []
-            self._inform(news)
+        if self._busy:
+            self._tidy_up(quiet=not told)
         self.wakes += 1  # last: nobody waits for it any more
         self.events += len(told)
 
@@ -180,25 +176,39 @@ class EpollLoop:
 
     def _patience(self) -> float | None:
         """Seconds to wait for events; None for ever."""
-        if self._readable:
+        if self._due:
             return 0
         if self._news:
             return QUIET
         return max(0.0, self._alarms[0][0] - monotonic()) if self._alarms else None
+
+    def _tidy_up(self, *, quiet: bool) -> None:
+        """Does what no event tells of."""
+        if self._readable or self._due:
+            self._serve_due()
+        if self._alarms:
+            self._sound_alarms()
+        if self._ended:
+            self._close_ended()
+        if self._news and (quiet or monotonic() >= self._news_due):
+            news, self._news = self._news, []
+            self._inform(news)
+        self._busy = bool(self._due or self._alarms or self._news)
 
     def _obey(self) -> None:
         os.eventfd_read(self._wake)
         while self._commands:
             self._commands.popleft()()
 
-    def _serve_due(self, due: list[Side]) -> None:
-        for side in due:
+    def _serve_due(self) -> None:
+        for side in self._due:
             side.listening = side.open
             if side.listening:
                 try:
                     self._carry(side, _ODD)
                 except Exception as bug:
                     self.end(side.session, bug)
+        self._due, self._readable = self._readable, []
 
     def _carry(self, source: Side, odd: int) -> None:
         """Reads one side and sends to the other, until there is nothing, no space, or the turn is over."""
@@ -290,6 +300,7 @@ class EpollLoop:
     def _queue(self, source: Side) -> None:
         source.listening = False
         self._readable.append(source)
+        self._busy = True
 
     def _note(self, source: Side, end: End) -> None:
         """One direction has ended."""
@@ -337,6 +348,7 @@ class EpollLoop:
             side.rest = None
             self._sides.pop(side.descriptor, None)
         self._ended.append(session)
+        self._busy = True
 
     def _close_ended(self) -> None:
         ended, self._ended = self._ended, []
