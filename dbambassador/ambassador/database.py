@@ -197,9 +197,9 @@ class ServedDatabase:
 
     async def _evict(self) -> None:
         """Ends the sessions that a new choice gives no tenure, and then admits its epoch."""
-        async for choice in self.judge.choices.values():
+        async for _ in self.judge.choices.values():
             async with self._turn:
-                await self._follow(choice)
+                await self._follow(self.judge.choices.value)  # by now, it may be another one
 
     async def _follow(self, choice: Choice) -> None:
         await self._withdraw()
