@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -411,6 +411,37 @@ def test_a_cancel_reaches_its_query_and_nothing_is_said_in_clear(
         assert len(recorder.said) > before
         assert all(said.startswith(SSL_REQUEST) for said in recorder.said if said)
         assert [in_clear(bytes(said)) for said in recorder.said] == [b""] * len(recorder.said)
+
+
+def test_a_standby_shows_itself_through_the_ambassadors_own_tls_and_no_writer_gets_it(
+    ambassador: StartAmbassador, postgresql_tls_ground: Ground, certificates: Certificates, tmp_path: Path
+) -> None:
+    lines = ("host replication all samehost trust", "hostssl all all all scram-sha-256")
+    rules = access(postgresql_tls_ground, "tls-primary", *lines)
+    settings = {**postgresql.tls(certificates.server()), **rules}
+    primary = PostgreSQL.created(postgresql_tls_ground, "tls-primary", settings=settings)
+    with ExitStack() as ending:
+        ending.callback(primary.stop)
+        primary.start()
+        add_user(primary, USER, PASSWORD)
+        standby = primary.standby("tls-standby")
+        ending.callback(standby.stop)
+        standby.start()
+        primary.wait_replayed(standby)
+        told = {"target_session_attrs": "read-write", **verified(certificates)}
+        alone = postgresql_database(f"127.0.0.1:{standby.port}", hold="0s", **told)
+        both = postgresql_pool(standby.port, primary.port, **told)
+        running = ambassador("--environments", environments(tmp_path, alone=alone, both=both), *CHOSEN)
+        for name in ("alone", "both"):
+            running.wait_for(f"{name}: sessions go to")  # the standby first, as it is written first
+        with connect(port_of(both), user="postgres") as trusted:  # moved on before it heard anything
+            assert asked(trusted, "SELECT inet_server_port()") == primary.port
+        with pytest.raises(psycopg.OperationalError, match="it is a standby"):
+            connect(port_of(alone))
+        running.wait_for("alone: no usable address: .*standby, not read-write")
+        with connect(port_of(both)) as with_password:
+            assert asked(with_password, "SELECT inet_server_port()") == primary.port
+            assert asked(with_password, "SELECT pg_is_in_recovery()") is False
 
 
 def test_a_cancel_is_not_given_to_a_server_that_cannot_be_trusted(
