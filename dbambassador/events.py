@@ -370,7 +370,7 @@ class DialEnded(Event):
 class CancelForwarded(Event):
     database: str
     found: bool
-    """False: no live session has that key, so nothing was forwarded."""
+    """False: no session is known to have that key, so it went to every server in use."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -308,7 +308,7 @@ class Session:
         await service.engine.settle()  # the key may have reached its client a moment ago
         address = service.ledger.address_of(cancel.key)
         addresses = (address,) if address else tuple(service.judge.choices.value.tenures)
-        service.publish(CancelForwarded(self._name, bool(addresses)))
+        service.publish(CancelForwarded(self._name, found=address is not None))
         servers = [
             Recipient(each, service.judge.name(each), service.way_to(each).wire.encryption)
             for each in addresses

@@ -297,7 +297,7 @@ def _of_a_session(event: Event) -> Phrase | None:
             fields = {"address": str(address), "outcome": outcome, "seconds": round(seconds, 4)}
             return Phrase(Level.DEBUG, f"dial of {address}: {outcome} after {duration(seconds)}", fields)
         case events.CancelForwarded(_, found):
-            text = "cancel request forwarded" if found else "cancel request for no live session ignored"
+            text = "cancel request forwarded" if found else "cancel request of an unknown session forwarded"
             return Phrase(Level.DEBUG, text, {"found": found})
         case events.SessionCrashed(_, error):
             return Phrase(Level.ERROR, f"a bug: a session failed: {error}", {"error": error})

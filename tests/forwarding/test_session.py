@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from dbambassador.events import ClientRefused, Refusal, SessionOpened
+from dbambassador.events import CancelForwarded, ClientRefused, Refusal, SessionOpened
 from dbambassador.forwarding import departures
 from dbambassador.forwarding.relay.engine import Link
 from dbambassador.forwarding.relayed import Relayed
@@ -446,6 +446,7 @@ async def test_a_cancel_whose_key_nobody_saw_goes_to_all_servers_with_sessions(s
         await client.send_all(request)
         assert await until_closed(client) == b""
         assert got == [request] * 3
+        assert [each.found for each in stage.events if isinstance(each, CancelForwarded)] == [False]
 
 
 @pytest.mark.parametrize("why", ["at the limit", "no usable address"])
@@ -486,6 +487,7 @@ async def test_a_cancel_behind_a_request_for_encryption_is_forwarded_even_where_
         assert await until_closed(client) == b""
         assert got == [request]
         assert not [event for event in stage.events if isinstance(event, ClientRefused)]
+        assert [each.found for each in stage.events if isinstance(each, CancelForwarded)] == [True]
 
 
 async def test_a_mysql_server_that_does_not_greet_is_left_by_a_reset(
