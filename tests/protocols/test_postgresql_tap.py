@@ -74,6 +74,22 @@ def test_an_error_ends_the_startup_with_its_sqlstate() -> None:
     assert passage == Passage(data, True, error="28P01")
 
 
+@given(cuts, st.booleans())
+def test_what_binds_to_tls_is_taken_off_the_offer_and_nothing_else_is_touched(
+    at: list[int], hold_back: bool
+) -> None:
+    def stream(offer: bytes) -> bytes:
+        negotiated = message(b"v", b"\0\3\0\2" + b"\0\0\0\0")
+        challenge = message(b"R", b"\0\0\0\x0br=SCRAM-SHA-256-PLUS,s=c2FsdA==,i=4096")
+        offered = message(b"R", b"\0\0\0\x0a" + offer + b"\0")
+        return negotiated + offered + challenge + welcome(b"off")
+
+    data = stream(b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0OAUTHBEARER\0")
+    forwarded, passages = feed(StartupTap(hold_back=hold_back, bind_channels=False), data, at)
+    assert forwarded == stream(b"SCRAM-SHA-256\0OAUTHBEARER\0")
+    assert (passages[-1].done, passages[-1].key) == (True, KEY)
+
+
 @given(st.binary(min_size=1, max_size=300), cuts)
 def test_arbitrary_bytes_are_never_lost(data: bytes, at: list[int]) -> None:
     tap = StartupTap(hold_back=True)
