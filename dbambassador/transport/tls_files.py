@@ -22,6 +22,10 @@ LOOK_PERIOD = 1.0
 ALPN = "postgresql"
 """What PostgreSQL calls itself where TLS begins at once:
 https://www.iana.org/assignments/tls-extensiontype-values"""
+BEGIN = "-----BEGIN CERTIFICATE-----"
+"""RFC 7468 (5.1); it stands on a line of its own."""
+DAMAGED = "a certificate in it is damaged, or does not begin on a line of its own"
+"""What is told of a file with certificates of which not all can be read, as where two were joined."""
 FOREIGN_TLS = "its TLS is not that of PostgreSQL: sslnegotiation: direct needs version 17 or later"
 """What is told of a server that does not agree on that."""
 
@@ -177,7 +181,8 @@ def _trust(context: ssl.SSLContext, path: str) -> None:
     try:
         context.load_verify_locations(cadata=text)
     except (ssl.SSLError, ValueError):
-        raise Unusable(f"sslrootcert {path}: no certificates in PEM form") from None
+        why = DAMAGED if BEGIN in text else "no certificates in PEM form"
+        raise Unusable(f"sslrootcert {path}: {why}") from None
 
 
 def _trust_system(context: ssl.SSLContext) -> None:

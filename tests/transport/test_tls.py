@@ -524,6 +524,7 @@ def test_a_link_to_another_directory_is_a_change(files: Files, tmp_path: Path) -
         ("ca", None, "sslrootcert {}: no such file or directory"),
         ("ca", "", "sslrootcert {}: no certificates in PEM form"),
         ("ca", "\xff\xfe", "sslrootcert {}: no certificates in PEM form"),
+        ("ca", 2 * CA.cert_pem.bytes().decode().strip(), "sslrootcert {}: a certificate in it is damaged"),
         ("cert", None, "sslcert {}: no such file or directory"),
         ("key", None, "sslkey {}: no such file or directory"),
         ("cert", "-----BEGIN CERTIFICATE-----\n", "sslcert {} with sslkey"),
