@@ -98,13 +98,20 @@ def test_a_client_with_a_key_of_the_servers_is_told_why_it_does_not_get_in(
     assert "key that is not the ambassador's" in refused.value.args[1]
 
 
-def test_sha256_password_asks_for_the_key_as_well(encrypted_mysql: dict[str, Any], mysql: MySQL) -> None:
+@pytest.mark.parametrize("policy", ["*,,", f"{SHA256},,"])
+def test_sha256_password_asks_for_the_key_as_well(
+    encrypted_mysql: dict[str, Any], mysql: MySQL, policy: str
+) -> None:
+    """Also where new accounts have it: MySQL 9 greets by caching_sha2_password even then."""
+    mysql.query("SET GLOBAL authentication_policy = %s", [policy])
     mysql.query(f"CREATE USER older IDENTIFIED WITH {SHA256} BY '{PASSWORD}'")
     try:
-        with connect(encrypted_mysql["port"], user="older", **PLAIN) as connection:
-            assert asked(connection, CIPHER)
+        for user in ("older", USER):
+            with connect(encrypted_mysql["port"], user=user, **PLAIN) as connection:
+                assert asked(connection, CIPHER)
     finally:
         mysql.query("DROP USER older")
+        mysql.query("SET GLOBAL authentication_policy = DEFAULT")
 
 
 def test_after_a_failover_to_a_cold_mysql_clients_get_in_at_once(
