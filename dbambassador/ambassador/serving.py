@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from dbambassador.events import Event
 from dbambassador.forwarding.listeners import close_listeners, open_listeners
 from dbambassador.profiles.changes import Changes
 from dbambassador.settings.schema import Database, UnixListen
-from dbambassador.transport.unix_sockets import regrant
+from dbambassador.transport.unix_sockets import is_lost, regrant
 
 REMOVED = "it is no database of this environment any more"
 """Why the sessions of a removed database end."""
@@ -95,18 +96,17 @@ class Serving:
         removed = [self._served(database) for database in changes.removed]
         changed = [self._served(each.before) for each in changes.changed]
         added = [ServedDatabase(prepared.equipment[each.name], self._shared) for each in changes.added]
-        wanted = {each.now.name: set(map(str, each.now.listen)) for each in changes.changed}
-        free = prepared.opened
+        free, replaced = prepared.opened, list[trio.SocketListener]()
+        kept = {each.now.name: set(map(str, each.now.listen)) - free.keys() for each in changes.changed}
         with trio.CancelScope(shield=True):
             async with AsyncExitStack() as turns:
                 for served in (*removed, *changed):
                     await turns.enter_async_context(served.turn())
-                for served in removed:
-                    for where in tuple(served.entrances):
-                        free[where] = await served.leave(where)
-                for served in changed:
-                    for where in served.entrances.keys() - wanted[served.database.name]:
-                        free[where] = await served.leave(where)
+                for served in (*removed, *changed):
+                    for where in served.entrances.keys() - kept.get(served.database.name, set()):
+                        listener = await served.leave(where)
+                        if free.setdefault(where, listener) is not listener:
+                            replaced.append(listener)
                 for event in prepared.events:
                     self._shared.publish(event)
                 for served in changed:
@@ -115,7 +115,7 @@ class Serving:
                     for where in map(str, served.database.listen):
                         if where in free:
                             served.enter(where, free.pop(where))
-                close_listeners(free.values())
+                close_listeners((*free.values(), *replaced))
                 self._begin(added)
                 staying = [served for served in self.databases if served not in removed]
                 self.databases = (*staying, *added)
@@ -161,13 +161,22 @@ class Serving:
         prepared.equipment[database.name] = Equipment.of(database, self._shared, former)
         if before is not None and before.listen == database.listen and not _others(before, database):
             return
-        open_now = {where for served in self.databases for where in served.entrances}
+        open_now = self._open_now()
         new = tuple(listen for listen in database.listen if str(listen) not in open_now)
         prepared.opened |= await open_listeners(replace(database, listen=new), prepared.events.append)
         for listen in database.listen:
             if isinstance(listen, UnixListen) and listen not in new:
                 access = database.unix_socket_mode, database.unix_socket_group
                 prepared.undo.append(regrant(listen.path, *access))
+
+    def _open_now(self) -> set[str]:
+        """The addresses where clients find a listener of ours: not where somebody has removed the socket."""
+        return {
+            where
+            for served in self.databases
+            for where, entrance in served.entrances.items()
+            if entrance.listener.socket.family != socket.AF_UNIX or not is_lost(entrance.listener)
+        }
 
     def _served(self, database: Database) -> ServedDatabase:
         return next(served for served in self.databases if served.database == database)

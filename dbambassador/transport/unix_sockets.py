@@ -26,8 +26,8 @@ _LOCK_PAUSE = 0.01
 _UCRED = struct.Struct("=iII")
 """struct ucred: unix(7)."""
 
-_bound: dict[str, tuple[int, int]] = {}
-"""The sockets of this process: device and inode, by path."""
+_bound: dict[trio.SocketListener, tuple[int, int]] = {}
+"""The sockets of this process: device and inode of their files."""
 
 
 async def listen_unix(path: str, mode: int, group: str) -> trio.SocketListener:
@@ -54,7 +54,7 @@ async def listen_unix(path: str, mode: int, group: str) -> trio.SocketListener:
                 os.lchown(path, -1, number)
             os.chmod(path, mode)
             listening.listen(BACKLOG)
-            _bound[path] = _identity(path)
+            bound_as = _identity(path)
         except OSError as error:
             listening.close()
             if not bound:
@@ -62,7 +62,9 @@ async def listen_unix(path: str, mode: int, group: str) -> trio.SocketListener:
             _remove(path)
             raise _cannot_change(path, error, group) from None
     listening.setblocking(False)
-    return trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+    listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+    _bound[listener] = bound_as
+    return listener
 
 
 def regrant(path: str, mode: int, group: str) -> Callable[[], None]:
@@ -100,14 +102,21 @@ def _set_access(path: str, mode: int, group: int) -> None:
 
 def close_unix(listener: trio.SocketListener) -> None:
     """Closes a listener of `listen_unix` and removes its socket, unless another one is there by now."""
-    path = listener.socket.getsockname()
-    ours = _bound.pop(path, None)
-    try:
-        if _identity(path) == ours:
-            _remove(path)  # while it listens: a dead socket might be another one's by then
-    except OSError:
-        pass  # somebody tidied up before us
+    if not is_lost(listener):
+        _remove(
+            listener.socket.getsockname()
+        )  # while it listens: a dead socket might be another one's by then
+    _bound.pop(listener, None)
     listener.socket.close()
+
+
+def is_lost(listener: trio.SocketListener) -> bool:
+    """Whether the socket of a listener of `listen_unix` was removed, by whomever: no client finds it any
+    more, although it listens, and what is at its path by now is another's."""
+    try:
+        return _identity(listener.socket.getsockname()) != _bound.get(listener)
+    except OSError:
+        return True
 
 
 def peer_of(connection: socket.socket | SocketType) -> PeerProcess | None:

@@ -239,6 +239,40 @@ def test_a_unix_socket_gets_its_mode_with_the_rest_or_not_at_all(
             assert server_port(session) == postgresql.port
 
 
+@pytest.mark.parametrize("changed", ["listen", "unix_socket_mode"])
+def test_a_unix_socket_that_somebody_removed_is_made_anew(
+    ambassador: StartAmbassador, postgresql: PostgreSQL, tmp_path: Path, changed: str
+) -> None:
+    with temporary_directory("socket-") as sockets:
+        path = sockets / ".s.PGSQL.5432"
+        database = postgresql_database(f"127.0.0.1:{postgresql.port}")
+        database["listen"].append(f"unix:{path}")
+        running = ambassador("--environments", environments(tmp_path, orders=database), *CHOSEN)
+        with psycopg.connect(host=str(sockets), port=5432, user="postgres", dbname="postgres") as lasting:
+            path.unlink()
+            values = {"listen": [*reversed(database["listen"])], "unix_socket_mode": "0700"}
+            database[changed] = values[changed]
+            environments(tmp_path, orders=database)
+            assert running.reload() == (200, f"orders: {changed}\n")
+            with psycopg.connect(host=str(sockets), port=5432, user="postgres", dbname="postgres") as session:
+                assert server_port(session) == postgresql.port
+            assert server_port(lasting) == postgresql.port
+        path.unlink()
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(str(path))
+            other.listen()
+            before = path.stat().st_mode
+            environments(tmp_path, orders={**database, "unix_socket_mode": "0600"})
+            status, told = running.reload()
+            assert (status, "a live process listens there" in told) == (422, True)
+            assert path.stat().st_mode == before
+        path.unlink()
+        assert running.reload() == (200, "orders: unix_socket_mode\n")
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert running.stop() in (0, 143)
+        assert not path.exists()
+
+
 def test_unusable_certificates_refuse_the_whole(
     ambassador: StartAmbassador, postgresql: PostgreSQL, tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ import trio
 
 from dbambassador.demo.processes import temporary_directory
 from dbambassador.errors import CannotListen
-from dbambassador.transport.unix_sockets import close_unix, listen_unix, peer_of, regrant
+from dbambassador.transport.unix_sockets import close_unix, is_lost, listen_unix, peer_of, regrant
 from dbambassador.values import PeerProcess
 from tests.testbed.requirements import require_root
 
@@ -228,6 +228,20 @@ async def test_a_socket_that_took_our_place_stays(directory: Path) -> None:
         other.bind(str(path))
         close_unix(listener)
         assert path.exists()
+
+
+async def test_one_that_was_removed_is_lost_and_one_in_its_place_is_another(directory: Path) -> None:
+    path = directory / "a"
+    lost = await listen_unix(str(path), 0o777, "")
+    assert not is_lost(lost)
+    path.unlink()
+    assert is_lost(lost)
+    listener = await listen_unix(str(path), 0o777, "")
+    assert (is_lost(lost), is_lost(listener)) == (True, False)
+    close_unix(lost)
+    assert connects(path)
+    close_unix(listener)
+    assert not path.exists()
 
 
 def _listen_once(path: str, start: object, end: object, results: object) -> None:
