@@ -8,7 +8,7 @@ from __future__ import annotations
 from dbambassador.discovery import dns, hosts, resolv_conf
 from dbambassador.discovery.ask import ORDINARY
 from dbambassador.errors import InvalidConfiguration, UsageError
-from dbambassador.forwarding.wires import encrypted, mysql_handshake, wire
+from dbambassador.forwarding.wires import conversation, encrypted, mysql_handshake, wire
 from dbambassador.forwarding.wires import mysql as mysql_wire
 from dbambassador.forwarding.wires import postgresql as postgresql_wire
 from dbambassador.health import handshakes, http_check, mysql_login, mysql_session, postgresql_login
@@ -93,7 +93,7 @@ TARGETS: tuple[Target, ...] = (
     Target(
         name="postgresql.wire",
         feed=conversations.postgresql,
-        covers=(postgresql_wire, postgresql, postgresql_tap),
+        covers=(postgresql_wire, conversation, postgresql, postgresql_tap),
         seeds=tuple(conversations.seeds(POSTGRESQL)),
         words=POSTGRESQL_WORDS,
         memory=1024 * KIB,

@@ -8,7 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from dbambassador import forwarding, protocols
+from dbambassador import protocols
+from dbambassador.forwarding import wires
 from tests.fuzz.campaign import Campaign
 from tests.fuzz.coverage import Coverage
 from tests.fuzz.execution import watching
@@ -35,11 +36,10 @@ def test_every_protocol_and_wire_is_a_target() -> None:
 
 
 def _with_functions() -> list[ModuleType]:
-    names = [f"{protocols.__name__}.{module.name}" for module in pkgutil.iter_modules(protocols.__path__)]
-    names += [
-        f"{forwarding.__name__}.{module.name}"
-        for module in pkgutil.iter_modules(forwarding.__path__)
-        if module.name.endswith("_wire")
+    names = [
+        f"{package.__name__}.{module.name}"
+        for package in (protocols, wires)
+        for module in pkgutil.iter_modules(package.__path__)
     ]
     return [module for module in map(import_module, names) if Coverage([module]).lines]
 
