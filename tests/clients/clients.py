@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 from tests.clients.client import Client, Mariadb, Mysql, Program, Psql
-from tests.testbed.requirements import missing, optional, require
+from tests.testbed.requirements import find, missing, optional, require
 from tests.testbed.sid import sid_program
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -89,6 +94,45 @@ def _node(package: str) -> Callable[[], Client]:
     return started
 
 
+GO_PACKAGES = {
+    "postgres": "golang-github-lib-pq-dev",
+    "pgx": "golang-github-jackc-pgx-v4-dev",
+    "mysql": "golang-github-go-sql-driver-mysql-dev",
+}
+"""Debian's, by the drivers' own names for `database/sql`."""
+
+
+def _go(driver: str) -> Callable[[], Client]:
+    def started() -> Client:
+        versions = [_debian_version(package) for package in GO_PACKAGES.values()]
+        go = find("go")
+        if go is None or "" in versions:
+            optional(
+                f"Go's drivers are not installed: apt-get install golang-go {' '.join(GO_PACKAGES.values())}"
+            )
+        return Program([_built(go), driver, _debian_version(GO_PACKAGES[driver])])
+
+    return started
+
+
+def _debian_version(package: str) -> str:
+    """Upstream's number of an installed package; empty if it is not."""
+    told = subprocess.run(["dpkg-query", "-Wf${Version}", package], capture_output=True, text=True)
+    return told.stdout.partition("-")[0]
+
+
+@cache
+def _built(go: str) -> Path:
+    """Half a minute where Go has built nothing yet, a second afterwards: it keeps what it has built."""
+    directory = tempfile.mkdtemp(prefix="dbambassador-go-")
+    atexit.register(shutil.rmtree, directory)
+    program = Path(directory) / "client"
+    # Debian's packages are sources in a tree of the old kind, which knows no modules.
+    variables = {**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode"}
+    subprocess.run([go, "build", "-o", program, PROGRAMS / "client.go"], check=True, env=variables, cwd="/")
+    return program
+
+
 POSTGRESQL: Mapping[str, Callable[[], Client]] = {
     "psql 15": _psql,
     "psql 18": _psql_sid,
@@ -97,6 +141,8 @@ POSTGRESQL: Mapping[str, Callable[[], Client]] = {
     "pgjdbc": _java("pgjdbc", "postgresql.jar", "libpostgresql-jdbc-java"),
     "PDO pgsql": _php("pdo_pgsql", "pdo_pgsql", "php-pgsql"),
     "node pg": _node("pg"),
+    "lib/pq": _go("postgres"),
+    "pgx": _go("pgx"),
 }
 
 MYSQL: Mapping[str, Callable[[], Client]] = {
@@ -109,4 +155,5 @@ MYSQL: Mapping[str, Callable[[], Client]] = {
     "mysqli": _php("mysqli", "mysqli", "php-mysql"),
     "PDO mysql": _php("pdo_mysql", "pdo_mysql", "php-mysql"),
     "node mysql2": _node("mysql2"),
+    "Go mysql": _go("mysql"),
 }

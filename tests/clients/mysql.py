@@ -38,6 +38,7 @@ NO_TLS_BUT: Mapping[str, Expected] = {
     "mysqli": Refused("MySQL server has gone away"),
     "PDO mysql": Refused("MySQL server has gone away"),
     "node mysql2": Refused("Server does not support secure connection"),
+    "Go mysql": Refused("TLS requested but server does not support TLS"),
 }
 NO_KEY: Mapping[str, Expected] = {
     "mysql": Refused("Authentication requires secure connection"),
@@ -50,6 +51,7 @@ NO_ED25519: Mapping[str, Expected] = {
     "mysqli": Refused("authentication method unknown to the client [client_ed25519]"),
     "PDO mysql": Refused("authentication method unknown to the client [client_ed25519]"),
     "node mysql2": Refused("unknown plugin client_ed25519"),
+    "Go mysql": Refused("this authentication plugin is not supported"),
 }
 # MySQL 9 did away with it, on both sides.
 NO_NATIVE: Mapping[str, Expected] = {
