@@ -22,10 +22,10 @@ import trio
 
 from dbambassador.events import DialEnded, SessionCrashed
 from dbambassador.forwarding.arrivals import Arrival, Arrivals
+from dbambassador.forwarding.attempt import Attempt
 from dbambassador.forwarding.ledger import Lease
 from dbambassador.forwarding.relay.epoll_engine import CarriedSession, EpollEngine
 from dbambassador.forwarding.service import Service
-from dbambassador.forwarding.session import Attempt
 from dbambassador.forwarding.wires.conversation import Pending, Said
 from dbambassador.forwarding.wires.wire import Greeted, Opened
 from dbambassador.settings.schema import Balance, TargetSessionAttrs

@@ -18,10 +18,11 @@ from dbambassador.events import (
     Refusal,
     SessionCrashed,
 )
+from dbambassador.forwarding.attempt import Attempt
 from dbambassador.forwarding.departures import Departures
 from dbambassador.forwarding.preambles import Hearing
 from dbambassador.forwarding.service import Service
-from dbambassador.forwarding.session import Attempt, Session
+from dbambassador.forwarding.session import Session
 from dbambassador.forwarding.wires.conversation import Said
 from dbambassador.forwarding.wires.wire import Greeted
 from dbambassador.settings.schema import Database, Listen, UnixListen

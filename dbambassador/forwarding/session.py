@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from time import monotonic
 from typing import TypeVar
 
@@ -13,30 +10,21 @@ import trio
 from trio.socket import SocketType
 
 from dbambassador.events import CancelForwarded, ClientLeft, ClientRefused, Departure, DialEnded, Refusal
+from dbambassador.forwarding.attempt import Again, Attempt, Depart
 from dbambassador.forwarding.cancels import Recipient, forward
 from dbambassador.forwarding.conversing import FAREWELL_TIMEOUT, Held, farewell, finish
 from dbambassador.forwarding.ledger import LEFT, Lease, Stage
 from dbambassador.forwarding.preambles import Hearing
 from dbambassador.forwarding.relayed import Relayed
+from dbambassador.forwarding.request import request_of
 from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.wires.conversation import Party, Said, begin
-from dbambassador.forwarding.wires.wire import (
-    Cancel,
-    Denied,
-    Greeted,
-    Hello,
-    Left,
-    NotOpened,
-    Opened,
-    Request,
-    Tried,
-    Witness,
-)
-from dbambassador.health.evidence import Evidence, Role, Signal, of_failed_dial
-from dbambassador.settings.schema import Balance, TargetSessionAttrs
-from dbambassador.transport.dial import Dialled, Outcome, detached, dial_host, reset_on_close
+from dbambassador.forwarding.wires.wire import Cancel, Denied, Greeted, Hello, Left, NotOpened, Opened
+from dbambassador.health.evidence import Evidence, Signal, of_failed_dial
+from dbambassador.settings.schema import Balance
+from dbambassador.transport.dial import Outcome, detached, dial_host, reset_on_close
 from dbambassador.transport.unix_sockets import peer_of
-from dbambassador.values import Address, Choice, Target
+from dbambassador.values import Address
 
 T = TypeVar("T")
 
@@ -46,52 +34,6 @@ its checks and still drops sessions, which another attempt would not cure. Attem
 not counted: they are bounded by the hold."""
 _STAGES = {Party.SERVER: Stage.OPENING, Party.CLIENT: Stage.ASKING}
 LEFT_IN_OPENING = Left("closed the connection before the server answered")
-
-
-@dataclass(frozen=True, slots=True)
-class Again:
-    """The attempt ended before the client saw anything: another decision is wanted."""
-
-    failed: bool = False
-    """At its server; otherwise the decision it followed was overtaken."""
-    unfit: bool = False
-    """Its server is of the wrong role."""
-    why: str = ""
-
-
-Depart = Callable[[Said[Tried], SocketType], None]
-"""Goes on with an opening that has lost its client; see `departures`. The socket is its own."""
-
-
-@dataclass(slots=True)
-class Attempt:
-    """One try at one of the chosen addresses, as far as it came."""
-
-    choice: Choice
-    target: Target
-    relayed: Relayed
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    lease: Lease | None = None
-    begun: socket.socket | Dialled | None = None
-    """Its dial."""
-    opening: Said[Tried] | None = None
-    """What was said since, before this attempt was ours."""
-
-    def take_begun(self) -> socket.socket | Dialled | None:
-        """Its dial, which is the caller's from now on."""
-        begun, self.begun = self.begun, None
-        return begun
-
-    def abandon(self, depart: Depart | None) -> None:
-        """Leaves what nobody has taken."""
-        begun = self.take_begun()
-        connection = begun.socket if isinstance(begun, Dialled) else begun
-        if connection is None:
-            return
-        if depart is not None and self.opening is not None and isinstance(connection, SocketType):
-            depart(self.opening, connection)
-        else:
-            connection.close()
 
 
 class Session:
@@ -346,25 +288,3 @@ class Session:
     def _observe(self, evidence: Evidence | None) -> None:
         if evidence is not None:
             self._service.judge.observe(evidence)
-
-
-def request_of(
-    service: Service, choice: Choice, target: Target, address: Address, witness: Witness, *, unix: bool
-) -> Request:
-    """What a session asks of its server.
-
-    Where a standby is preferred, one whose role is not known yet is left again if it is none, as long as
-    there are others; one that is known to be none was chosen for lack of others.
-
-    Args:
-      address: the one of the target's that it was dialled at.
-      unix: the client came over a unix socket.
-    """
-    tls = service.way_to(address).tls
-    private = ipaddress.ip_address(address.host).is_loopback or (tls is not None and tls.encrypts)
-    exposed = unix and not private and not service.database.allow_cleartext_passwords
-    at_last = wanted = service.database.target_session_attrs
-    undecided = wanted is TargetSessionAttrs.PREFER_STANDBY and len(choice.pool) > 1
-    if undecided and service.judge.role(address) is Role.UNKNOWN:
-        wanted = TargetSessionAttrs.STANDBY
-    return Request(target.name, wanted, at_last, witness, exposed=exposed)
