@@ -14,6 +14,7 @@ from functools import partial
 from time import monotonic
 from typing import Protocol, TypeVar
 
+from dbambassador.forwarding.arrival import Arrival
 from dbambassador.forwarding.relay.epoll_engine import CarriedSession
 from dbambassador.forwarding.relay.epoll_loop import EpollLoop
 from dbambassador.forwarding.relay.sides import WAKES, WAKES_BLOCKED, Session
@@ -22,16 +23,13 @@ from dbambassador.forwarding.request import request_of
 from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.wires.conversation import CHUNK, Ask, Heard, Party, Pending, Said, answer, begin
 from dbambassador.forwarding.wires.wire import Greeted, Hello, Opened, Tried
-from dbambassador.transport import dial
+from dbambassador.transport import at_once, dial
 from dbambassador.transport.dial import Dialled, Outcome
+from dbambassador.transport.spare import Spare
 from dbambassador.transport.unix_sockets import peer_of
-from dbambassador.values import Choice, Target
+from dbambassador.values import Choice
 
 T = TypeVar("T")
-
-PATIENCE = 0.1
-"""Seconds from a client's arrival until it is given up, to become a task of trio's, which has deadlines, a
-vigil and somebody to tell."""
 
 
 class Keeper(Protocol):
@@ -54,47 +52,6 @@ class Keeper(Protocol):
         ...
 
 
-class Arrival:
-    """A client whose session has not begun."""
-
-    __slots__ = (
-        "choice",
-        "client",
-        "dial_seconds",
-        "greeting",
-        "hello",
-        "opening",
-        "patience_ends",
-        "relayed",
-        "server",
-        "since",
-        "target",
-        "unheard",
-    )
-
-    def __init__(self, client: socket.socket) -> None:
-        self.client = client
-        self.since = monotonic()
-        self.patience_ends = self.since + PATIENCE
-        self.greeting: Said[Greeted] | None = None
-        self.hello = Hello()
-        self.choice: Choice | None = None
-        """Set from here on once it is dialled."""
-        self.target: Target
-        self.relayed: Relayed
-        self.server: socket.socket | Dialled | None = None
-        self.dial_seconds: float | None = None
-        """Set once it is connected."""
-        self.opening: Said[Tried] | None = None
-        self.unheard: set[Party] = set()
-        """Who may have said something that nobody asked for yet."""
-
-    @property
-    def age(self) -> float:
-        """Seconds since it was dialled, or else since it came."""
-        return monotonic() - self.since
-
-
 class Arrivals:
     """The clients of one database that arrive. All but the constructor and `abandon` is for the engine's
     thread."""
@@ -107,8 +64,7 @@ class Arrivals:
         self._choice: Choice | None = None
         """What sessions follow while clients are accepted."""
         self._listeners: Sequence[socket.socket] = ()
-        self._prepared: socket.socket | None = None
-        """For the next dial."""
+        self._spare = Spare()
         self._under_way: dict[Arrival, None] = {}
         """In the order in which their patience ends."""
         self._alarmed = False
@@ -124,7 +80,7 @@ class Arrivals:
             self._interrupt()
             return
         assert choice.target is not None
-        self._prepare(dial.family_to(choice.target.address))
+        self._spare.make(dial.family_to(choice.target.address))
 
     def stop(self) -> None:
         """Accepts no more, and gives all up that are under way."""
@@ -134,7 +90,7 @@ class Arrivals:
 
     def abandon(self) -> list[Arrival]:
         """Hands out all that are under way, after a crash of the engine: in trio's thread."""
-        self._close_prepared()
+        self._spare.close()
         arrivals, self._under_way = list(self._under_way), {}
         return arrivals
 
@@ -147,7 +103,7 @@ class Arrivals:
             self._choice = None
             for listener in self._listeners:
                 self._unwatch(listener)
-            self._close_prepared()
+            self._spare.close()
 
     def _take(self, listener: socket.socket, _: int) -> None:
         # One at a time: to ask whether there is another would cost more than to be told.
@@ -193,7 +149,7 @@ class Arrivals:
         arrival.choice, arrival.since = choice, monotonic()
         arrival.target = self._service.balancer.pick(choice.pool, b"")
         arrival.relayed = Relayed(self._service)
-        arrival.server = server = dial.begin(arrival.target.address, self._take_prepared())
+        arrival.server = server = dial.begin(arrival.target.address, self._spare.take())
         if isinstance(server, Dialled):
             self._give_up(arrival)
         elif not self._progress(arrival, server):
@@ -228,8 +184,8 @@ class Arrivals:
 
     def _pass_on(self, arrival: Arrival, server: socket.socket) -> None:
         """Opens a session of which nothing is known, beginning with what the client has said by now."""
-        said = _said(arrival.client)
-        rest = _send_now(server, said or b"")
+        said = at_once.receive(arrival.client, CHUNK)
+        rest = at_once.send(server, said or b"")
         arrival.relayed.traffic.to_server = len(said or b"") - len(rest)
         session = self._relay(arrival, server, Opened(to_server=rest))
         if said is None:
@@ -278,21 +234,9 @@ class Arrivals:
         watched = self._loop.watches(party.fileno())
         heard = None
         if ask.party in arrival.unheard or (ask.party is Party.CLIENT and not watched):
-            heard = self._hear(arrival, party, ask)
+            heard = arrival.hear(party, ask)
         if heard is None and not watched:
             self._watch(arrival, party, ask.party, WAKES)
-        return heard
-
-    def _hear(self, arrival: Arrival, party: socket.socket, ask: Ask) -> Heard | None:
-        arrival.unheard.discard(ask.party)
-        try:
-            heard = Heard(party.recv(ask.limit))
-        except BlockingIOError:
-            return None
-        except OSError as error:
-            return Heard(b"", dial.describe(error))
-        if len(heard.data) == ask.limit:
-            arrival.unheard.add(ask.party)  # there may be more, of which no event will tell
         return heard
 
     def _watch(self, arrival: Arrival, side: socket.socket, party: Party, events: int) -> None:
@@ -309,7 +253,7 @@ class Arrivals:
         arrival.unheard.add(party)
         if arrival.choice is None:
             assert isinstance(arrival.greeting, Pending)
-            heard = self._hear(arrival, arrival.client, arrival.greeting.ask)
+            heard = arrival.hear(arrival.client, arrival.greeting.ask)
             if heard is not None:
                 self._greet(arrival, answer(arrival.greeting, heard))
             return
@@ -322,7 +266,7 @@ class Arrivals:
         assert isinstance(arrival.opening, Pending)
         ask = arrival.opening.ask
         if ask.party is party:
-            heard = self._hear(arrival, server if party is Party.SERVER else arrival.client, ask)
+            heard = arrival.hear(server if party is Party.SERVER else arrival.client, ask)
             if heard is not None:
                 self._begin(arrival, server, answer(arrival.opening, heard))
 
@@ -332,8 +276,8 @@ class Arrivals:
         if dial.family_of(client) == dial.UNIX:
             relayed.client = peer_of(client)
         server = opened.relayed(server)
-        to_client = _send_now(client, opened.to_client)
-        to_server = _send_now(server, opened.to_server)
+        to_client = at_once.send(client, opened.to_client)
+        to_server = at_once.send(server, opened.to_server)
         relayed.traffic.to_client += len(opened.to_client) - len(to_client)
         relayed.traffic.to_server += len(opened.to_server) - len(to_server)
         if self._service.wire.resets_unopened:
@@ -345,24 +289,9 @@ class Arrivals:
         self._loop.adopt(session)
         carried = CarriedSession(self._loop, session)
         self._loop.tell(partial(self._keeper.began, arrival, opened, carried))
-        self._prepare(dial.family_to(arrival.target.address))  # while we wait for the server's answer
+        if self._choice is not None:
+            self._spare.make(dial.family_to(arrival.target.address))  # while we wait for the server's answer
         return session
-
-    def _prepare(self, family: int) -> None:
-        if self._prepared is None and self._choice is not None:
-            try:
-                self._prepared = dial.prepare(family)
-            except OSError:
-                pass  # out of descriptors: the next dial tells
-
-    def _close_prepared(self) -> None:
-        prepared = self._take_prepared()
-        if prepared is not None:
-            prepared.close()
-
-    def _take_prepared(self) -> socket.socket | None:
-        prepared, self._prepared = self._prepared, None
-        return prepared
 
     def _give_up(self, arrival: Arrival, unsaid: bytes = b"") -> None:
         """Gives an arrival up; see `Keeper.given_up`."""
@@ -384,7 +313,7 @@ class Arrivals:
     def _let_go(self, arrival: Arrival) -> list[socket.socket]:
         """Takes an arrival out. Returns: its sockets."""
         self._under_way.pop(arrival, None)
-        sides = [side for side in (arrival.client, arrival.server) if isinstance(side, socket.socket)]
+        sides = arrival.sides
         for side in sides:
             self._unwatch(side)
         return sides
@@ -406,23 +335,3 @@ class Arrivals:
                 break
             self._give_up(arrival)
         self._set_alarm()
-
-
-def _send_now(sink: socket.socket, data: bytes) -> bytes:
-    """Sends what the kernel takes. Returns: the rest; the engine finds out for itself who is gone."""
-    if not data:
-        return b""
-    try:
-        return data[sink.send(data) :]
-    except OSError:
-        return data
-
-
-def _said(client: socket.socket) -> bytes | None:
-    """What a client has said by now; None: it has broken, which the kernel tells once."""
-    try:
-        return client.recv(CHUNK)
-    except BlockingIOError:
-        return b""
-    except OSError:
-        return None

@@ -21,7 +21,8 @@ from typing import Protocol, TypeVar
 import trio
 
 from dbambassador.events import DialEnded, SessionCrashed
-from dbambassador.forwarding.arrivals import Arrival, Arrivals
+from dbambassador.forwarding.arrival import Arrival
+from dbambassador.forwarding.arrivals import Arrivals
 from dbambassador.forwarding.attempt import Attempt
 from dbambassador.forwarding.ledger import Lease
 from dbambassador.forwarding.relay.epoll_engine import CarriedSession, EpollEngine

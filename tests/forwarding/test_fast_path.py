@@ -32,7 +32,8 @@ from dbambassador.events import (
     SessionOpened,
 )
 from dbambassador.forwarding import arrivals
-from dbambassador.forwarding.arrivals import PATIENCE, Arrivals
+from dbambassador.forwarding.arrival import PATIENCE
+from dbambassador.forwarding.arrivals import Arrivals
 from dbambassador.forwarding.ledger import Stage
 from dbambassador.forwarding.relay.epoll_engine import EpollEngine
 from dbambassador.forwarding.vigil import Vigil
