@@ -214,6 +214,33 @@ def connections(protocol: str, goal: float, stage: Stage, wanted: Sequence[str])
 
 
 @contextmanager
+def reading(stage: Stage, wanted: Sequence[str]) -> Iterator[Scene | None]:
+    """The same PostgreSQL connection, in turn, through a listener of ours that reads it and one that does not."""
+    own = partial(way, OURS, directory=stage.directory)
+    turns = 8
+
+    def run(reads: Way) -> list[float]:
+        through: dict[int, list[float]] = {reads.port: [], carries.port: []}
+        for _ in range(turns):
+            for port, seconds in through.items():
+                seconds += first_answers(port, "postgresql", stage.effort.answers // turns)
+        return [median_microseconds(through[reads.port]) - median_microseconds(through[carries.port])]
+
+    trial = Trial(
+        "New connection, what reading its startup adds",
+        "`postgresql`, beyond `tcp`",
+        (Quantity("first answer", "µs", Better.LESS).aiming(150, absolute=True),),
+        run,
+    )
+    with (
+        stub("postgresql") as server,
+        own(server=server, protocol="tcp") as carries,
+        own(server=server, protocol="postgresql") as reads,
+    ):
+        yield Scene([reads], [trial])
+
+
+@contextmanager
 def memory(protocol: str, stage: Stage, wanted: Sequence[str]) -> Iterator[Scene | None]:
     """Each run has a relay of its own: one that had connections keeps memory for the next ones."""
     names = stage.peers("tcp", SOCAT)
@@ -248,6 +275,7 @@ ACTS = (
         Act(("connections",), partial(connections, protocol, goal))
         for protocol, goal in (("tcp", 1.5), ("postgresql", 3.0), ("mysql", 3.0))
     ),
+    Act(("connections",), reading),
     *(Act(("memory",), partial(memory, protocol)) for protocol in ("tcp", "postgresql")),
 )
 
