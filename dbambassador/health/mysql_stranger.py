@@ -12,7 +12,9 @@ import trio
 from dbambassador.health.evidence import ACCEPTS, Blocked, Evidence, Signal, of_denied_login, of_failed_tls
 from dbambassador.health.peer import PROBE_USER, Peer
 from dbambassador.protocols import mysql
+from dbambassador.protocols import mysql_authentication as authentication
 from dbambassador.protocols.malformed import Malformed
+from dbambassador.protocols.mysql_authentication import Kind
 from dbambassador.transport.dial import reset_on_close
 from dbambassador.transport.tls import UNVERIFIED, TlsEnd
 from dbambassador.transport.tls_failures import NO_TLS, TlsFailed, Untrusted
@@ -85,23 +87,34 @@ async def _introduce(
     """
     if tls is None:
         await connection.send_all(mysql.handshake_response(PROBE_USER, greeting.plugin))
-        return await _be_turned_away(connection, peer, said)
+        return await _be_turned_away(connection, peer, greeting.plugin, said)
     await connection.send_all(mysql.tls_request())
     async with await begin_tls(connection, tls) as encrypted:
         await encrypted.send_all(mysql.handshake_response(PROBE_USER, greeting.plugin, tls=True))
-        return await _be_turned_away(encrypted, peer, b"")
+        return await _be_turned_away(encrypted, peer, greeting.plugin)
 
 
-async def _be_turned_away(connection: trio.SocketStream | TlsStream, peer: Peer, said: bytes) -> Evidence:
+async def _be_turned_away(
+    connection: trio.SocketStream | TlsStream, peer: Peer, plugin: str, said: bytes = b""
+) -> Evidence:
+    """Answers wrongly whatever is asked, up to the verdict: who leaves before that is counted.
+
+    MariaDB asks a user that it does not know as it would ask some other one, whose plugin may be any.
+    """
     with trio.move_on_after(PATIENCE):
-        reply = await _packet(connection, said)
-        if reply.payload[:1] == b"\xfe":  # AuthSwitchRequest: leaving it unanswered would be counted
-            await connection.send_all(mysql.empty_password(reply.sequence + 1))
-            reply = await _packet(connection, reply.rest)
-        if reply.payload[:1] == b"\xff":
-            return _of_error(peer, mysql.read_error(reply.payload))
-        if reply.payload[:1] == b"\0":
-            await connection.send_all(mysql.QUIT)
+        for _ in range(authentication.MOST_WRONG_ANSWERS):
+            reply = await _packet(connection, said)
+            said, step = reply.rest, authentication.read_step(reply.payload)
+            if step.kind is Kind.ERROR:
+                return _of_error(peer, mysql.read_error(reply.payload))
+            if step.kind is Kind.OK:
+                await connection.send_all(mysql.QUIT)
+                break
+            if step.kind is Kind.SWITCH:
+                plugin = step.plugin
+            if not authentication.more_follows(step, plugin):
+                answer = authentication.wrong_answer(plugin)
+                await connection.send_all(mysql.packet(reply.sequence + 1, answer))
         return Evidence(peer.address, Signal.ANSWERED, ACCEPTS)
     return of_denied_login(
         peer.address, "keeps strangers waiting (connection_control?): give its check a user"

@@ -198,10 +198,5 @@ def _beginning(tls: bool) -> bytes:
     )
 
 
-def empty_password(sequence: int) -> bytes:
-    """The answer to an AuthSwitchRequest: no password."""
-    return packet(sequence, b"")
-
-
 QUIT = packet(0, b"\x01")
 """COM_QUIT."""

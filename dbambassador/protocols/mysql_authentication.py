@@ -31,6 +31,10 @@ KEY_WANTED = {CACHING_SHA2: b"\2", SHA256: b"\1"}
 """What a client that has no TLS says, to get the public key that its password is encrypted with."""
 
 
+MOST_WRONG_ANSWERS = 8
+"""More than any server asks for."""
+
+
 class Kind(Enum):
     """What a server's packet is."""
 

@@ -66,6 +66,21 @@ def test_no_check_is_an_aborted_handshake(hosts: tuple[Counting, Host], tmp_path
             check(1, asked)
 
 
+def test_a_stranger_who_is_asked_as_an_account_is_gives_an_answer_that_its_plugin_can_read(
+    mariadb_directory: Path,
+) -> None:
+    """MariaDB takes one of its accounts for whom it does not know: here nearly all have ed25519."""
+    with counting(CountingMariaDB, mariadb_directory, "counting-edwards") as (server, app):
+        server.query("INSTALL SONAME 'auth_ed25519'")
+        for number in range(200):
+            server.query(f"CREATE USER edwards{number} IDENTIFIED VIA ed25519 USING PASSWORD('{number}')")
+        stranger = database(Protocol.MYSQL)
+        evidence = app.call(lambda: trio.run(_again_and_again, 2 * LIMIT, stranger, server.address, 2.0))
+        assert evidence is not None
+        assert evidence.signal is Signal.ANSWERED
+        assert server.counted() == 0
+
+
 async def _leave_early(address: Address) -> None:
     async with await trio.open_tcp_stream(address.host, address.port) as stream:
         await stream.receive_some(4096)

@@ -31,8 +31,6 @@ END_WITHIN = 3.0
 MOST_STEPS = 64
 """Packets of a server until it has decided. Each of three factors may have a plugin of its own, and one that
 asks questions, as PAM's, has a few; a server that goes on and on would be listened to for ever."""
-MOST_WRONG_ANSWERS = 8
-"""More than any server asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +180,7 @@ class Handshake:
             self._server.say(authentication.wrong_answer(self._plugin))
         else:
             self._introduce(mysql.without_password(PROBE_USER, self._greeting.plugin))
-        for _ in range(MOST_WRONG_ANSWERS):
+        for _ in range(authentication.MOST_WRONG_ANSWERS):
             payload = yield from self._server.hear(END_WITHIN)
             step = authentication.read_step(payload) if isinstance(payload, bytes) else None
             if step is None or step.kind is Kind.ERROR:
