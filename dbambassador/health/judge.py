@@ -8,17 +8,12 @@ from dataclasses import replace
 import trio
 
 from dbambassador.discovery.refresher import Refresher
-from dbambassador.events import (
-    CheckBlocked,
-    CheckDenied,
-    CheckRestored,
-    ProbeEnded,
-    Publish,
-)
+from dbambassador.events import ProbeEnded, Publish
 from dbambassador.health import adoption, schedule
 from dbambassador.health.candidates import PREFERENCE_DELAY, TRIAL_LIMIT, Situation, has_role
 from dbambassador.health.choice import Standing, choose, wants_answer
 from dbambassador.health.evidence import Evidence, Role, Signal
+from dbambassador.health.lockouts import Lockouts
 from dbambassador.health.news import News
 from dbambassador.health.outages import Outages
 from dbambassador.health.probes import Blocked, Prober
@@ -58,8 +53,7 @@ class Judge:
         self._due: dict[Address, float] = {}
         self._checked_at: dict[Address, float] = {}
         self._checking: set[Address] = set()
-        self._blocked: set[Address] = set()
-        self._denied: set[Address] = set()
+        self._lockouts = Lockouts(database.name, publish)
         self._news = News(database.name, publish)
         self.retired: frozenset[Address] = frozenset()
         """Where only former endpoints lead. Replaced, never changed: other threads read it as well."""
@@ -136,7 +130,7 @@ class Judge:
         if before is None:
             return
         if evidence.signal is Signal.SERVED:
-            self._blocked.discard(evidence.address)  # whoever gets sessions is not locked out any more
+            self._lockouts.note_session(evidence.address)
         now = trio.current_time()
         if not is_news(before, evidence, now):
             return
@@ -195,19 +189,17 @@ class Judge:
             self._names |= {address: each.name for each in targets.targets for address in each.addresses}
             self._due = {address: self._due.get(address, now) for address in self._records}
             self._checked_at = {a: at for a, at in self._checked_at.items() if a in self._records}
-            self._blocked &= kept.keys()
             if self._refresher.targets.version > self._adopted:
                 self._check_anew(self.retired.intersection(targets.addresses))
                 self.retired = self.retired.intersection(kept).difference(targets.addresses)
-            self._denied &= kept.keys()
+            self._lockouts.forget_all_but(kept.keys())
             self._news.forget_all_but(kept)
             self._decide()
             self._wake.set()
 
     def _check_anew(self, addresses: Set[Address]) -> None:
         """What is known of these was found out by other settings."""
-        self._blocked -= addresses
-        self._denied -= addresses
+        self._lockouts.forget(addresses)
         self._due |= dict.fromkeys(addresses & self._records.keys(), trio.current_time())
 
     def _leaving(self) -> list[Address]:
@@ -275,11 +267,11 @@ class Judge:
             self.observe(Evidence(record.address, Signal.RETRY_DUE, "to be tried by the next session"))
 
     def _is_checked(self, address: Address) -> bool:
-        return not self._check.passive and address not in self._blocked
+        return not self._check.passive and not self._lockouts.blocks(address)
 
     def _is_unfit(self, record: Record) -> bool:
         """Of the wrong role, and no check will tell when that is over."""
-        told = self._check.tells_role and record.address not in self._denied
+        told = self._check.tells_role and not self._lockouts.denies(record.address)
         return not told and not has_role(record, self._database)
 
     def _role_due(self, record: Record) -> float:
@@ -300,10 +292,10 @@ class Judge:
         started, prober = trio.current_time(), self._prober_of(address)
         self._checked_at[address] = started
         try:
-            evidence = await prober.probe(address, self.name(address), denied=address in self._denied)
+            denied = self._lockouts.denies(address)
+            evidence = await prober.probe(address, self.name(address), denied=denied)
         except Blocked as blocked:
-            self._blocked.add(address)
-            self._publish(CheckBlocked(self._database.name, address, str(blocked)))
+            self._lockouts.note_block(address, blocked)
             evidence = Evidence(address, Signal.FAILED, str(blocked))
         finally:
             self._checking.discard(address)
@@ -311,7 +303,7 @@ class Judge:
         outdated = prober is not self._prober_of(address)
         if evidence is not None and not outdated:
             self._publish(ProbeEnded(self._database.name, address, evidence.signal.value, now - started))
-            self._note_denial(evidence)
+            self._lockouts.note_check(evidence)
             self.observe(evidence)
         record = self._records.get(address)
         if record is not None and record.state is not State.OPEN:
@@ -321,13 +313,3 @@ class Judge:
 
     def _prober_of(self, address: Address) -> Prober:
         return self._former if address in self.retired else self._prober
-
-    def _note_denial(self, evidence: Evidence) -> None:
-        """Tells a person once that the check's credentials are of no use."""
-        if not evidence.denied:
-            if evidence.signal is Signal.ANSWERED and evidence.address in self._denied:
-                self._denied.discard(evidence.address)
-                self._publish(CheckRestored(self._database.name, evidence.address))
-        elif evidence.address not in self._denied:
-            self._denied.add(evidence.address)
-            self._publish(CheckDenied(self._database.name, evidence.address, evidence.detail))
