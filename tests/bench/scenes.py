@@ -215,7 +215,7 @@ def connections(protocol: str, goal: float, stage: Stage, wanted: Sequence[str])
 
 @contextmanager
 def reading(stage: Stage, wanted: Sequence[str]) -> Iterator[Scene | None]:
-    """The same PostgreSQL connection, in turn, through a listener of ours that reads it and one that does not."""
+    """A PostgreSQL connection, in turn, through a listener of ours that reads it and one that does not."""
     own = partial(way, OURS, directory=stage.directory)
     turns = 8
 
