@@ -344,6 +344,16 @@ def test_a_clients_own_tls_is_passed_on_once_it_has_begun(default: str, exposed:
         assert opened.to_server.startswith(mysql.packet(1, ssl_request) + b"\x16")
 
 
+def test_tls_is_not_passed_on_to_a_server_that_has_none() -> None:
+    """To that it would be a broken handshake."""
+    client = BookClient([introduction(capabilities=mysql.CLIENT_SSL)[:32], b"a ClientHello"])
+    meeting = Meeting(client, BookServer(tls=False))
+    result = meeting.hold()
+    assert isinstance(result, Denied)
+    assert result.refusal is Refusal.GARBLED
+    assert (meeting.server.introduced, meeting.server.verdict) == ([PROBE_USER], "denied")
+
+
 def test_a_client_that_leaves_before_its_tls_has_begun_leaves_no_trace() -> None:
     client = BookClient([introduction(capabilities=mysql.CLIENT_SSL)[:32]])
     meeting = Meeting(client, BookServer(tls=True))

@@ -155,7 +155,7 @@ class Handshake:
         response = yield from self._ask_client(greeting)
         if isinstance(response, Lost):
             return (yield from self._leave(response))
-        if terms.passes_tls and mysql_response.wants_tls(response):
+        if terms.passes_tls and self._greeting.tls and mysql_response.wants_tls(response):
             return (yield from self._pass_tls_on(response))
         try:
             if mysql_response.wants_tls(response):
