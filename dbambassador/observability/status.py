@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dbambassador.observability import sentences
+from dbambassador.observability.grades import grade
 from dbambassador.observability.lines import Line, Piece, Tone, line, put, table
 from dbambassador.observability.traffic import Traffic
 from dbambassador.observability.verdict import MARKS, Mood, of_database, verdict
@@ -24,14 +25,6 @@ _MOODS = {
     Mood.PASSING: Tone.STRONG,
     Mood.REDUCED: Tone.WARNING,
     Mood.TROUBLE: Tone.BAD,
-}
-_STATES = {
-    "up": Tone.GOOD,
-    "suspect": Tone.WARNING,
-    "not-ready": Tone.WARNING,
-    "half-open": Tone.WARNING,
-    "open": Tone.BAD,
-    "down": Tone.BAD,
 }
 _LEVELS = {"warning": Tone.WARNING, "error": Tone.BAD}
 
@@ -149,7 +142,7 @@ def _address(address: Snapshot, chosen: bool, named: bool) -> list[Piece]:
         ("*" if chosen else "", Tone.GOOD),
         (address["address"], Tone.STRONG if chosen else Tone.PLAIN),
         *([(address["name"], Tone.PLAIN)] if named else []),
-        (address["state"], _STATES.get(address["state"], Tone.PLAIN)),
+        (address["state"], Tone[grade(address["state"]).name]),
         (address["role"], Tone.PLAIN),
         (duration(address["since_seconds"]), Tone.PLAIN),
         ("" if seconds is None else latency(seconds), Tone.PLAIN),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dbambassador.observability import sentences
+from dbambassador.observability.grades import Grade, grade
 from dbambassador.observability.page.markup import Html, element, join, said, text
 from dbambassador.observability.page.sparkline import bar, sparkline
 from dbambassador.observability.page.table import table
@@ -18,16 +19,8 @@ MOST_ADDRESSES = 12
 MOST_STEPS = 12
 """Rows of one table; those in use come first."""
 
-STATES = {
-    "up": ("●", "good"),
-    "new": ("○", "plain"),
-    "suspect": ("◐", "warning"),
-    "not-ready": ("◐", "warning"),
-    "half-open": ("◐", "warning"),
-    "open": ("✖", "bad"),
-    "down": ("✖", "bad"),
-}
-"""A shape and a colour for each state: no colour speaks alone."""
+_SHAPES = {Grade.GOOD: "●", Grade.PLAIN: "○", Grade.WARNING: "◐", Grade.BAD: "✖"}
+"""No colour speaks alone."""
 
 
 def database_panel(number: int, database: Snapshot, rates: Sequence[Rate]) -> Html:
@@ -175,13 +168,19 @@ def _tells(head: str, rows: Sequence[Sequence[Html]], place: int) -> bool:
 
 
 def _row(address: Snapshot, target: Snapshot | None, *, chosen: bool) -> tuple[Html, ...]:
-    shape, tone = STATES.get(address["state"], ("○", "plain"))
+    graded = grade(address["state"])
     seconds = address["latency_seconds"]
     use = element("span", "in use", class_="tag") if chosen else Html()
     return (
         join(said(address["address"]), " ", use),
         said(address["name"]),
-        element("span", element("span", shape, aria_hidden="true"), " ", said(address["state"]), class_=tone),
+        element(
+            "span",
+            element("span", _SHAPES[graded], aria_hidden="true"),
+            " ",
+            said(address["state"]),
+            class_=graded.value,
+        ),
         said(address["role"]),
         text(duration(address["since_seconds"])),
         text("–" if seconds is None else latency(seconds)),
