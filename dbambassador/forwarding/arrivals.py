@@ -280,6 +280,7 @@ class Arrivals:
         to_server = at_once.send(server, opened.to_server)
         relayed.traffic.to_client += len(opened.to_client) - len(to_client)
         relayed.traffic.to_server += len(opened.to_server) - len(to_server)
+        relayed.traffic.asked = relayed.traffic.to_server > 0
         if self._service.wire.resets_unopened:
             dial.reset_on_close(server, False)
         del self._under_way[arrival]

@@ -145,11 +145,12 @@ class Vigil:
     def _waits(self, lease: Lease, watch: Watch, now: float) -> bool:
         """Notes what a session said and heard; true if it waits for an answer."""
         traffic = lease.traffic
+        passed = traffic.to_server, traffic.to_client
         if traffic.to_client != watch.heard:
-            watch.heard, watch.waits_since = traffic.to_client, None
             self._spoke[lease.address] = now
-        if traffic.to_server != watch.sent:
-            watch.sent, watch.waits_since = traffic.to_server, now
+        if passed != (watch.sent, watch.heard):
+            watch.sent, watch.heard = passed
+            watch.waits_since = now if traffic.asked else None
         return watch.waits_since is not None
 
     def _look_at_silence(self, address: Address, now: float) -> None:

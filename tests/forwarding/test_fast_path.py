@@ -33,7 +33,6 @@ from dbambassador.events import (
 )
 from dbambassador.forwarding import arrivals
 from dbambassador.forwarding.arrival import PATIENCE
-from dbambassador.forwarding.arrivals import Arrivals
 from dbambassador.forwarding.ledger import Stage
 from dbambassador.forwarding.relay.epoll_engine import EpollEngine
 from dbambassador.forwarding.vigil import Vigil
@@ -46,6 +45,7 @@ from dbambassador.protocols.mysql import packet
 from dbambassador.protocols.postgresql import error_response
 from dbambassador.settings.schema import Balance, SslMode, TargetSessionAttrs, Tls, UnixListen
 from dbambassador.transport import dial
+from dbambassador.transport.spare import Spare
 from dbambassador.transport.tls_files import Encryption
 from dbambassador.values import Address, Target
 from tests.choices import serving
@@ -625,7 +625,7 @@ def few_descriptors(left: int) -> Iterator[None]:
 @pytest.fixture
 def nothing_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     """No descriptor is set aside for the next dial."""
-    monkeypatch.setattr(Arrivals, "_prepare", lambda self, family: None)
+    monkeypatch.setattr(Spare, "make", lambda self, family: None)
 
 
 @pytest.mark.usefixtures("nothing_prepared")

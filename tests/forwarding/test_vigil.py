@@ -248,7 +248,7 @@ async def test_a_session_without_an_answer_is_told_of_once_unless_its_server_spe
         for lease in (asking, other):
             scene.say(lease, False, 100, 0.0)
         scene.pass_by(0.25)
-        asking.traffic.to_server = 10
+        asking.traffic.to_server, asking.traffic.asked = 10, True
         asking.traffic.move()
         for _ in range(8):
             other.traffic.to_client += 1
@@ -258,14 +258,30 @@ async def test_a_session_without_an_answer_is_told_of_once_unless_its_server_spe
         for _ in range(8):
             scene.pass_by(0.25)
         assert scene.seen == [(A, Signal.HESITATED)]
-        asking.traffic.to_client = 10
+        asking.traffic.to_client, asking.traffic.asked = 10, False
         asking.traffic.move()
         scene.pass_by(0.25)
-        asking.traffic.to_server = 20
+        asking.traffic.to_server, asking.traffic.asked = 20, True
         asking.traffic.move()
         scene.pass_by(0.25)
         scene.pass_by(SLOW_ANSWER)
         assert scene.seen == [(A, Signal.HESITATED)] * 2
+
+
+async def test_an_answer_within_the_look_of_its_question_leaves_nobody_waiting(scene: Scene) -> None:
+    with session(scene) as quick:
+        scene.say(quick, False, 100, 0.0)
+        scene.pass_by(0.25)
+        quick.traffic.to_server, quick.traffic.to_client = 10, 20
+        quick.traffic.move()
+        for _ in range(8):
+            scene.pass_by(0.25)
+        assert scene.seen == []
+        quick.traffic.to_server, quick.traffic.to_client, quick.traffic.asked = 20, 40, True
+        quick.traffic.move()
+        for _ in range(8):
+            scene.pass_by(0.25)
+        assert scene.seen == [(A, Signal.HESITATED)]
 
 
 async def test_a_client_that_leaves_during_the_opening_frees_its_place(scene: Scene) -> None:
@@ -296,7 +312,7 @@ async def test_nothing_is_kept_of_those_that_waited_while_their_server_speaks(sc
             busy.traffic.move()
             with session(scene) as short:
                 scene.say(short, False, 100, 0.0)
-                short.traffic.to_server = 10
+                short.traffic.to_server, short.traffic.asked = 10, True
                 scene.pass_by(0.25)
         assert sum(map(len, scene.vigil._waiting.values())) <= 4
 

@@ -33,6 +33,8 @@ class Traffic:
     to_server: int = 0
     """Bytes that the kernel took for delivery; counted as they go."""
     to_client: int = 0
+    asked: bool = False
+    """What passed last came from the client, which may wait for an answer."""
     server: socket | None = None
     """The server's socket while the engine has it, for TCP_INFO; None before and after. Not to be used
     otherwise."""

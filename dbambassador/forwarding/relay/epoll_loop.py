@@ -238,8 +238,10 @@ class EpollLoop:
                 return
             if source.of_client:
                 traffic.to_server += sent
+                traffic.asked = True
             else:
                 traffic.to_client += sent
+                traffic.asked = False
             if traffic.still:
                 traffic.move()
             if sent < count:

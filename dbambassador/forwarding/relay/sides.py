@@ -62,6 +62,7 @@ class Side:
             self.traffic.to_server += sent
         else:
             self.traffic.to_client += sent
+        self.traffic.asked = self.of_client
         if self.traffic.still:
             self.traffic.move()
 

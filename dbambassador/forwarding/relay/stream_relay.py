@@ -184,7 +184,8 @@ class _Session:
             rest = rest[sent:]
 
     def _count(self, direction: _Direction, sent: int) -> None:
-        if direction is self._to_server:
+        self._traffic.asked = direction is self._to_server
+        if self._traffic.asked:
             self._traffic.to_server += sent
         else:
             self._traffic.to_client += sent
