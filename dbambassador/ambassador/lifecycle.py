@@ -12,7 +12,7 @@ from pathlib import Path
 
 import trio
 
-from dbambassador.ambassador import snapshot
+from dbambassador.ambassador import snapshot, termination_log
 from dbambassador.ambassador.database import Shared
 from dbambassador.ambassador.reload import Reloader
 from dbambassador.ambassador.serving import Serving
@@ -39,10 +39,6 @@ from dbambassador.settings.schema import Profile
 
 HANG_UP = getattr(signal, "SIGHUP", None)
 """Reads the environment files anew, as of other daemons; not every system has it."""
-TERMINATION_LOG = Path("dev/termination-log")
-"""Under the root; where Kubernetes looks for a container's last words: terminationMessagePath's default."""
-LONGEST_TERMINATION_LOG = 4096
-"""Bytes that the kubelet keeps."""
 
 
 class Phase(Enum):
@@ -69,6 +65,16 @@ class Terms:
     exit_zero_on_sigterm: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What there is once it is known where we are."""
+
+    limit: Limit
+    serving: Serving
+    drift: DriftWatch
+    reloader: Reloader
+
+
 class Ambassador:
     """One process's ambassador. `snapshot` may be asked at any time."""
 
@@ -77,13 +83,10 @@ class Ambassador:
         self._publish = publish
         self._phase = Phase.LOCATING
         self._started = trio.current_time()
-        self._serving: Serving | None = None
-        self._reloader: Reloader | None = None
+        self._stages: Stages | None = None
         self._located: Located | None = None
         self._environment: Json | None = None
         self._awaiting: dict[str, object] | None = None
-        self._drift: DriftWatch | None = None
-        self._limit: Limit | None = None
         self._hurry = trio.Event()
         self._engine: Engine | None = None
         self._quit = trio.Event()
@@ -96,25 +99,29 @@ class Ambassador:
 
     async def reload(self, trigger: str) -> Reloaded:
         """Reads the environment files anew and serves by them, if it is the time for that."""
-        if self._reloader is not None and self._phase is Phase.RUNNING:
-            return await self._reloader.reload(trigger)
+        if self._stages is not None and self._phase is Phase.RUNNING:
+            return await self._stages.reloader.reload(trigger)
         await trio.lowlevel.checkpoint()
         return ReloadUntimely(trigger, self._why_untimely())
 
     def snapshot(self) -> dict[str, object]:
         """The state of everything."""
-        now = trio.current_time()
+        now, stages = trio.current_time(), self._stages
         ready = self._phase in (Phase.RUNNING, Phase.DRAINING)
-        served = self._serving.databases if self._serving is not None else ()
+        served = stages.serving.databases if stages is not None else ()
         databases = [snapshot.database(each, now) for each in served]
         whole = snapshot.process(self._phase.value, now - self._started, ready, databases)
         located = {"environment": self._shown_environment(), "awaiting": self._awaiting}
-        seen = {"drift": snapshot.drift(self._drift, now), "relay": snapshot.relay(self._engine)}
-        reload = self._reloader.snapshot(now) if self._reloader is not None else None
-        return {**whole, **located, **seen, "clients": snapshot.clients(self._limit), "reload": reload}
+        seen = {
+            "drift": snapshot.drift(stages.drift if stages is not None else None, now),
+            "relay": snapshot.relay(self._engine),
+            "clients": snapshot.clients(stages.limit if stages is not None else None),
+            "reload": stages.reloader.snapshot(now) if stages is not None else None,
+        }
+        return {**whole, **located, **seen}
 
     def _shown_environment(self) -> Json | None:
-        located = self._reloader.located if self._reloader is not None else self._located
+        located = self._stages.reloader.located if self._stages is not None else self._located
         if located is not None and located.profile is not None and located is not self._located:
             self._located, self._environment = located, snapshot.environment(located, located.profile)
         return self._environment
@@ -147,8 +154,8 @@ class Ambassador:
             self._end(self._code_of(number), signal.Signals(number).name)
 
     def _reload_soon(self, trigger: str) -> None:
-        if self._reloader is not None and self._phase is Phase.RUNNING:
-            self._reloader.ask(trigger)
+        if self._stages is not None and self._phase is Phase.RUNNING:
+            self._stages.reloader.ask(trigger)
             return
         self._hurry.set()
         self._publish(ReloadUntimely(trigger, self._why_untimely()))
@@ -194,7 +201,7 @@ class Ambassador:
                 return located
             if not located.retryable:
                 error = refusal(located)
-                _leave_last_words(self._terms.request.root / TERMINATION_LOG, error.message)
+                termination_log.leave(self._terms.request.root, error.message)
                 raise error
             delay = retry_delay(attempt)
             attempt += 1
@@ -227,65 +234,54 @@ class Ambassador:
         publish, request = self._publish, self._terms.request
         assert located.profile is not None
         resolver = Resolver(request.root, self._terms.nameservers, publish)
-        self._limit = Limit(self._terms.max_connections or capacity())
-        shared = Shared(resolver, engine, self._limit, publish)
-        self._serving = serving = Serving(shared)
-        self._drift = DriftWatch(request, located, publish)
-        self._reloader = Reloader(request, located, serving, self._drift)
+        limit = Limit(self._terms.max_connections or capacity())
+        shared = Shared(resolver, engine, limit, publish)
+        serving, drift = Serving(shared), DriftWatch(request, located, publish)
+        reloader = Reloader(request, located, serving, drift)
+        self._stages = stages = Stages(limit, serving, drift, reloader)
         try:
             await serving.open(located.profile.databases)
             async with trio.open_nursery() as sessions:
                 sessions.start_soon(shared.preambles.run, name="preambles")
-                cut = await self._until_drained(engine, serving, sessions)
+                cut = await self._until_drained(engine, stages, sessions)
                 sessions.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
                 await serving.end()
         publish(Stopped(cut))
 
-    async def _until_drained(self, engine: Engine, serving: Serving, sessions: trio.Nursery) -> int:
+    async def _until_drained(self, engine: Engine, stages: Stages, sessions: trio.Nursery) -> int:
         """Serves until it is time to go. Returns: how many sessions are left."""
+        serving = stages.serving
         try:
-            async with trio.open_nursery() as stages:
-                serving.start(stages)
-                if self._drift is not None:
-                    stages.start_soon(self._drift.run, name="drift")
-                await self._accept_until_quit(engine, serving, sessions)
+            async with trio.open_nursery() as deciding:
+                serving.start(deciding)
+                deciding.start_soon(stages.drift.run, name="drift")
+                await self._accept_until_quit(engine, stages, sessions)
                 await serving.turn_away()
                 with trio.move_on_after(self._terms.max_sigterm_delay):
                     await serving.idle()
                 cut = serving.sessions
-                stages.cancel_scope.cancel()
+                deciding.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
                 await serving.close()  # while there is a nursery for sessions that are being begun
         return cut
 
-    async def _accept_until_quit(self, engine: Engine, serving: Serving, sessions: trio.Nursery) -> None:
+    async def _accept_until_quit(self, engine: Engine, stages: Stages, sessions: trio.Nursery) -> None:
         async with trio.open_nursery() as accepting:
-            serving.accept(accepting, sessions)
-            if self._reloader is not None:
-                accepting.start_soon(self._reloader.run, self._publish, name="reload")
+            stages.serving.accept(accepting, sessions)
+            accepting.start_soon(stages.reloader.run, self._publish, name="reload")
             self._phase = Phase.RUNNING
             self._publish(Ready(_seconds_since_exec()))
             gc.freeze()  # what is here by now stays: no later collection has to stop the relay to look at it
             await self._quit.wait()
             await engine.settle()
             self._phase = Phase.DRAINING
-            self._publish(DrainStarted(self._end_cause, serving.sessions))
+            self._publish(DrainStarted(self._end_cause, stages.serving.sessions))
             if self._end_cause == signal.SIGTERM.name:
                 await trio.sleep(self._terms.min_sigterm_delay)
             accepting.cancel_scope.cancel()
-
-
-def _leave_last_words(path: Path, text: str) -> None:
-    """Tells Kubernetes why there is no environment; elsewhere there is no such file."""
-    whole = text.encode(errors="replace")[:LONGEST_TERMINATION_LOG].decode(errors="ignore")
-    try:
-        if path.is_file():
-            path.write_text(whole, encoding="utf-8")
-    except OSError:
-        pass  # the same text goes to standard error
 
 
 def _seconds_since_exec() -> float:
