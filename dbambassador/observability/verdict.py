@@ -161,7 +161,9 @@ def _of_hidden_role(database: Snapshot) -> Iterator[Finding]:
     ]
     if hidden and wanted != "any":
         what = f"Whether {few(hidden)} of {database['name']} is {wanted} cannot be seen"
-        yield _finding(Mood.WELL, what, "its sessions do not tell, and no check logs in")
+        another = len(database["addresses"]) > 1  # to which the next session may come
+        mood = Mood.REDUCED if another else Mood.WELL
+        yield _finding(mood, what, "its sessions do not tell, and no check logs in")
 
 
 def _all_is_well(databases: list[Snapshot]) -> Finding:

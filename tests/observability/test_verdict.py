@@ -177,5 +177,8 @@ def test_a_role_that_sessions_hide_is_told_where_it_matters() -> None:
         "Whether 10.0.0.8:5432 of orders is read-write cannot be seen: "
         "its sessions do not tell, and no check logs in.",
     ]
+    assert found.mood is Mood.WELL
+    orders["addresses"].append(serving | {"address": "10.0.0.9:5432", "sessions": 0, "role": "unknown"})
+    assert verdict(snapshot).mood is Mood.REDUCED  # the next session may come to the other one
     orders["target_session_attrs"] = "any"
     assert verdict(snapshot).more == ()
