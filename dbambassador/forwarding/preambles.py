@@ -1,6 +1,7 @@
 """Clients that have connected and do not say what they want: how many of them this process bears.
 
-Each holds a descriptor, and one of MySQL a session of its server as well, for up to a minute. Somebody who
+Each holds a descriptor, and one of MySQL or one that has been told to begin TLS a session of its server as
+well, for up to a minute. Somebody who
 connects and says nothing, a thousand times, must not keep out those who speak. So beyond a number of them the
 oldest are ended. Real clients speak at once: they are never old enough.
 """
@@ -85,13 +86,16 @@ class Hearing:
             self.listening.cancel()
 
 
-class Unanswered:
-    """A session whose server has refused it with its first word, until its client leaves."""
+class Owing:
+    """A session that has begun although its client has hardly said anything: one that its server refused with
+    its first word, until the client leaves, or one whose client has been told to begin TLS."""
 
-    __slots__ = ("_lease", "admitted", "database", "since")
+    __slots__ = ("_lease", "_owed", "admitted", "database", "since")
 
-    def __init__(self, database: str, lease: Lease) -> None:
+    def __init__(self, database: str, lease: Lease, owed: int) -> None:
+        """`owed`: bytes, see `Opened`."""
         self._lease = lease
+        self._owed = owed
         self.database = database
         self.admitted = True
         self.since = trio.current_time()
@@ -100,7 +104,7 @@ class Unanswered:
         return not self.over()
 
     def over(self) -> bool:
-        return self._lease.traffic.to_server > 0
+        return self._lease.traffic.to_server >= self._owed
 
     def end(self) -> None:
         self._lease.cut("crowded out")

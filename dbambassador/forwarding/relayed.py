@@ -6,7 +6,7 @@ from socket import socket
 
 from dbambassador.events import SessionCrashed, SessionEnded, SessionOpened
 from dbambassador.forwarding.ledger import Lease
-from dbambassador.forwarding.preambles import Unanswered
+from dbambassador.forwarding.preambles import Owing
 from dbambassador.forwarding.relay.engine import Carried, How, Link, Tap, Traffic
 from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.wires.wire import Opened, Seen
@@ -17,13 +17,13 @@ from dbambassador.values import PeerProcess
 class Relayed:
     """One session. It may be made in any thread; its methods are for trio's, unless they say otherwise."""
 
-    __slots__ = ("_lease", "_rejected", "_service", "_unanswered", "client", "traffic")
+    __slots__ = ("_lease", "_owing", "_rejected", "_service", "client", "traffic")
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._lease: Lease | None = None
         self._rejected = False
-        self._unanswered: Unanswered | None = None
+        self._owing: Owing | None = None
         self.traffic = Traffic()
         self.client: PeerProcess | None = None
         """Set before it begins, for a client of a unix socket."""
@@ -44,15 +44,15 @@ class Relayed:
         told = opened.seen is not None and self._note(opened.seen)
         if not told and not opened.to_server:
             self._observe(Evidence(lease.address, Signal.SERVED, "takes sessions"))
-        if opened.unanswered:
-            self._unanswered = Unanswered(self._service.database.name, lease)
+        if opened.owed:
+            self._owing = Owing(self._service.database.name, lease, opened.owed)
         self._service.publish(SessionOpened(self._service.database.name, lease.address, self.client))
 
     def carried(self, by: Carried) -> None:
         """An engine has the session."""
         self._known.relayed(by.cut)
-        if self._unanswered is not None:
-            self._service.preambles.add(self._unanswered)
+        if self._owing is not None:
+            self._service.preambles.add(self._owing)
 
     def witness(self, seen: Seen) -> None:
         """Takes note of what the first bytes told."""
@@ -82,8 +82,8 @@ class Relayed:
             if isinstance(outcome, Exception):
                 service.publish(SessionCrashed(name, repr(outcome)))
         finally:
-            if self._unanswered is not None:
-                service.preambles.discard(self._unanswered)
+            if self._owing is not None:
+                service.preambles.discard(self._owing)
             service.limit.clients -= 1
             lease.release()
 

@@ -17,8 +17,9 @@ import psycopg
 import pymysql
 import pytest
 
-from dbambassador.demo.postgresql import PostgreSQL
+from dbambassador.demo.postgresql import Ground, PostgreSQL
 from dbambassador.forwarding.preambles import GRACE, MOST, PERIOD
+from dbambassador.protocols.postgresql import ENCRYPTION_REQUEST
 from tests.end_to_end.setting import (
     CHOSEN,
     environments,
@@ -27,6 +28,9 @@ from tests.end_to_end.setting import (
     postgresql_database,
     until,
 )
+from tests.end_to_end.test_tls import connect as connect_with_tls
+from tests.end_to_end.test_tls import encrypted_postgresql
+from tests.testbed.certificates import Certificates
 from tests.testbed.footprint import descriptors
 from tests.testbed.mariadb import PASSWORD, USER, MariaDB
 from tests.testbed.processes import Ambassador, StartAmbassador
@@ -107,6 +111,26 @@ def test_two_thousand_silent_clients_keep_nobody_out(
         assert lasting.execute("SELECT 1").fetchone() == (1,)
         warnings = [line for line in running.lines() if "connect and say nothing" in line]
         assert len(warnings) == 1, warnings
+
+
+def test_who_asks_postgresql_for_tls_and_does_not_begin_it_keeps_nobody_out(
+    ambassador: StartAmbassador, postgresql_tls_ground: Ground, certificates: Certificates, tmp_path: Path
+) -> None:
+    """Each has a process of the server, which has no more of them than about twice its max_connections."""
+    with encrypted_postgresql(postgresql_tls_ground, "crowded", certificates.server()) as orders:
+        most = int(str(orders.server.query("SHOW max_connections")[0][0]))
+        database = postgresql_database(f"127.0.0.1:{orders.server.port}")
+        running = ambassador("--environments", environments(tmp_path, orders=database), *CHOSEN)
+        with ExitStack() as ending:
+            crowd = Crowd(port_of(database), ending)
+            for _ in range(4 * most):
+                crowd.grow(1)
+                crowd.clients[-1].send(ENCRYPTION_REQUEST)
+                assert crowd.clients[-1].recv(1) == b"S"
+            until(lambda: crowded_out(running) == 4 * most - MOST, "the oldest make room")
+            with connect_with_tls(port_of(database), sslmode="require") as session:
+                assert session.execute("SELECT 1").fetchone() == (1,)
+            assert crowd.left() == list(range(4 * most - MOST, 4 * most))
 
 
 def test_who_says_a_byte_now_and_then_is_as_silent(

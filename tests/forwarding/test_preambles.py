@@ -20,6 +20,7 @@ from dbambassador.protocols.mysql import TOO_MANY_CONNECTIONS, error_before_gree
 from tests.forwarding import scene as scenes
 from tests.forwarding.relay.relaying import ENGINES
 from tests.forwarding.scene import (
+    GSSENC_REQUEST,
     SSL_REQUEST,
     STARTUP,
     WELCOME,
@@ -31,6 +32,9 @@ from tests.forwarding.scene import (
     welcome_in_clear,
 )
 from tests.health.checking import greeting
+
+CLIENT_HELLO = b"\x16\x03\x01\0\x2d" + bytes(45)
+"""As short as one can be."""
 
 
 class Client:
@@ -242,6 +246,48 @@ async def test_one_that_was_told_no_and_says_nothing_more_is_silent_too(scene: M
             assert await until_closed(client) == b""
         await until(lambda: left == 2)
         assert len(stage.ledger) == 2
+
+
+@pytest.mark.parametrize(
+    ("asks", "answer", "more"),
+    [
+        (SSL_REQUEST, b"S", b""),
+        (SSL_REQUEST, b"S", CLIENT_HELLO[:1]),
+        (GSSENC_REQUEST, b"G", b""),
+        (CLIENT_HELLO[:1], b"", b""),
+    ],
+)
+async def test_one_that_may_begin_tls_and_does_not_is_silent_too(
+    scene: MakeScene, asks: bytes, answer: bytes, more: bytes
+) -> None:
+    async def agree(stream: trio.SocketStream) -> None:
+        await exactly(stream, len(asks))
+        await stream.send_all(answer)
+        await exactly(stream, len(CLIENT_HELLO) - (0 if answer else len(asks)))
+        await stream.send_all(b"server hello")
+        await until_closed(stream)
+
+    async with scene(PostgresqlWire()) as stage:
+        await stage.choose(await stage.server(agree))
+        clients = []
+        for _ in range(4):
+            clients.append(await stage.connect())
+            await clients[-1].send_all(asks)
+            assert await exactly(clients[-1], len(answer)) == answer
+            await clients[-1].send_all(more)
+        for client in clients[:2]:
+            assert await until_closed(client) == b""
+        for client in clients[2:]:
+            await client.send_all(CLIENT_HELLO[len(more) if answer else len(asks) :])
+            assert await exactly(client, 12) == b"server hello"
+        await until(lambda: len(stage.ledger) == 2)
+        resting = [await stage.connect() for _ in range(4)]
+        for client in resting[:2]:
+            assert await until_closed(client) == b""
+        assert crowded_out(stage) == 4
+        assert len(stage.ledger) == 2
+        ended = [event.how for event in stage.events if isinstance(event, SessionEnded)]
+        assert ended == ["crowded out"] * 2
 
 
 async def test_a_client_that_waits_for_its_server_is_not_silent(scene: MakeScene) -> None:

@@ -113,4 +113,4 @@ def _of_error(first: mysql.Packet, error: mysql.ServerError) -> Opened | NotOpen
         return NotOpened(Signal.NOT_READY, error.message)
     if error.code in (mysql.HOST_BLOCKED, mysql.HOST_NOT_PRIVILEGED):
         return NotOpened(Signal.FALTERED, error.message)  # of this host, not of this client
-    return Opened(to_client=first.whole, seen=Seen(rejected=True), unanswered=True)
+    return Opened(to_client=first.whole, seen=Seen(rejected=True), owed=1)

@@ -45,6 +45,9 @@ from dbambassador.transport.tls_files import ALPN, FOREIGN_TLS, Encryption
 _ENCRYPTION = (Kind.SSL, Kind.GSSENC)
 _ANSWERS = (b"S", b"G", b"N", b"E")
 """First bytes of a server's answer to a request for encryption."""
+_LEAST_HELLO = 50
+"""Bytes of the shortest ClientHello, with its record's header (RFC 5246, 7.4.1.2; RFC 8446, 5.1). No first
+token of GSSAPI is as short."""
 _SQLSTATES = {Refusal.TOO_MANY: TOO_MANY_CONNECTIONS, Refusal.NO_DESCRIPTORS: TOO_MANY_CONNECTIONS}
 
 
@@ -98,12 +101,14 @@ class PostgresqlWire:
                     Signal.FALTERED, f"not a PostgreSQL server (its answer begins with {answer!r})"
                 )
             if answer != b"N":  # encrypted from here on, or an error of a server that knows no encryption
-                return Opened(to_client=answer, seen=None if answer == b"E" else Seen(encrypted=True))
+                if answer == b"E":
+                    return Opened(to_client=answer)
+                return Opened(to_client=answer, seen=Seen(encrypted=True), owed=_LEAST_HELLO)
             opening = yield from _tell_no(hello, opening.kind, refused)
         if not isinstance(opening, Opening):
             return opening
         if opening.kind is Kind.DIRECT_TLS:
-            return Opened(to_server=opening.packet, tap=partial(_encrypted, request))
+            return Opened(to_server=opening.packet, tap=partial(_encrypted, request), owed=_LEAST_HELLO)
         return (yield from _start(hello, request))
 
     def identify(self, hello: Hello) -> Conversation[bytes | Cancel | Left]:

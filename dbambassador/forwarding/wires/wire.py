@@ -73,8 +73,9 @@ class Opened:
     to_client: bytes = b""
     tap: Tap | None = None
     seen: Seen | None = None
-    unanswered: bool = False
-    """The server has refused the session with its first word, and the client has said nothing yet."""
+    owed: int = 0
+    """Bytes that a client says at least, now that it is its turn: until then it is as silent as one that has
+    just connected, and holds a session of the server."""
     tls: TlsEnd | None = None
     """The server's side is encrypted."""
 
