@@ -75,6 +75,7 @@ from tests.transport.tls_peer import SERVER
 
 scene = partial(scenes.scene, "epoll")
 
+KEEPALIVE = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
 KEY_REQUEST = (16).to_bytes(4, "big") + (80877102).to_bytes(4, "big")
 
 
@@ -302,6 +303,9 @@ async def test_both_legs_are_tuned(protocol: str) -> None:
         for side in sides:
             assert side.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             assert side.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            set_to = [side.socket.getsockopt(socket.IPPROTO_TCP, option) for option in KEEPALIVE]
+            assert set_to == [dial.KEEPALIVE_IDLE, dial.KEEPALIVE_INTERVAL, dial.KEEPALIVE_COUNT]
+            assert side.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
             assert not any(side.socket.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8))
 
 
