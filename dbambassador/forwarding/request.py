@@ -23,11 +23,15 @@ def request_of(
       address: the one of the target's that it was dialled at.
       unix: the client came over a unix socket.
     """
-    tls = service.way_to(address).tls
-    private = ipaddress.ip_address(address.host).is_loopback or (tls is not None and tls.encrypts)
-    exposed = unix and not private and not service.database.allow_cleartext_passwords
+    exposed = unix and not service.database.allow_cleartext_passwords and not _is_private(service, address)
     at_last = wanted = service.database.target_session_attrs
     undecided = wanted is TargetSessionAttrs.PREFER_STANDBY and len(choice.pool) > 1
     if undecided and service.judge.role(address) is Role.UNKNOWN:
         wanted = TargetSessionAttrs.STANDBY
     return Request(target.name, wanted, at_last, witness, exposed=exposed)
+
+
+def _is_private(service: Service, address: Address) -> bool:
+    """Nobody on the way to the server can read what is said."""
+    tls = service.way_to(address).tls
+    return ipaddress.ip_address(address.host).is_loopback or (tls is not None and tls.encrypts)

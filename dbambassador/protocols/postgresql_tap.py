@@ -10,6 +10,7 @@ older servers report neither and are taken as they are.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from struct import Struct
 
 from dbambassador.protocols.postgresql import read_error
 
@@ -18,7 +19,11 @@ MAX_STARTUP_REPLY = 64 * 1024
 
 _AUTHENTICATION_OK = b"\0\0\0\0"
 _AUTHENTICATION_SASL = b"\0\0\0\x0a"
-_EXPECTED = frozenset(b"RSNvKEZ")
+_TYPE_AND_LENGTH = Struct("!cI")
+_EXPECTED = frozenset({b"R", b"S", b"N", b"v", b"K", b"E", b"Z"})
+_LAST = frozenset({b"E", b"Z"})
+_STANDBY = b"in_hot_standby\0"
+_READ_ONLY = b"default_transaction_read_only\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +57,10 @@ class StartupTap:
         """
         self._hold_back = hold_back
         self._bind_channels = bind_channels
-        self._buffer = b""
-        self._held: list[bytes] = []
+        self._kept = b""
+        """What has not passed: a welcome that is held back, and the beginning of a message."""
+        self._read = 0
+        """Bytes of that whose messages were read."""
         self._holding = False
         self._seen = 0
         self._key: bytes | None = None
@@ -63,55 +70,44 @@ class StartupTap:
 
     def feed(self, data: bytes) -> Passage:
         self._seen += len(data)
-        self._buffer += data
-        forward: list[bytes] = []
-        while (message := self._next_message()) is not None:
-            over = self._observe(message)
-            if not self._bind_channels:
-                message = without_channel_binding(message)
-            (self._held if self._holding else forward).append(message)
-            if over:
-                return self._finish(forward)
-        if self._seen > MAX_STARTUP_REPLY or self._lost:
-            return self._finish(forward)
-        return Passage(b"".join(forward))
+        reply, at = self._kept + data, self._read
+        held_from = 0 if self._holding else None
+        while at + 5 <= len(reply):
+            kind, length = _TYPE_AND_LENGTH.unpack_from(reply, at)
+            end = at + 1 + length
+            if kind not in _EXPECTED or length < 4 or end > len(reply):
+                break
+            if kind == b"R" and reply[at + 5 : end] == _AUTHENTICATION_OK:
+                self._holding = self._hold_back
+                held_from = at if self._hold_back else None
+            elif kind == b"R" and not self._bind_channels:
+                offer = without_channel_binding(reply[at:end])
+                reply = reply[:at] + offer + reply[end:]
+                end = at + len(offer)
+            elif self._observe(kind, reply, at + 5, end):
+                return self._finish(reply)
+            at = end
+        if self._seen > MAX_STARTUP_REPLY or _is_lost(reply[at : at + 5]):
+            return self._finish(reply)
+        passing = at if held_from is None else held_from
+        self._kept, self._read = reply[passing:], at - passing
+        return Passage(reply[:passing])
 
-    @property
-    def _lost(self) -> bool:
-        """The next message is none of a startup, so neither would its length be."""
-        buffer = self._buffer
-        return bool(buffer) and (
-            buffer[0] not in _EXPECTED or (len(buffer) >= 5 and int.from_bytes(buffer[1:5], "big") < 4)
-        )
-
-    def _next_message(self) -> bytes | None:
-        buffer = self._buffer
-        if len(buffer) < 5 or self._lost:
-            return None
-        end = 1 + int.from_bytes(buffer[1:5], "big")
-        if len(buffer) < end:
-            return None
-        self._buffer = buffer[end:]
-        return buffer[:end]
-
-    def _observe(self, message: bytes) -> bool:
-        """Learns from one message; true when it ends the startup."""
-        kind, body = message[:1], message[5:]
-        if kind == b"R" and body == _AUTHENTICATION_OK:
-            self._holding = self._hold_back
-        elif kind == b"S" and body.startswith(b"in_hot_standby\0"):
-            self._standby = body == b"in_hot_standby\0on\0"
-        elif kind == b"S" and body.startswith(b"default_transaction_read_only\0"):
-            self._read_only = body == b"default_transaction_read_only\0on\0"
+    def _observe(self, kind: bytes, reply: bytes, start: int, end: int) -> bool:
+        """Learns from the message whose body is there; true when it ends the startup."""
+        if kind == b"S":  # nearly all are: some fifteen
+            if reply.startswith(_STANDBY, start):
+                self._standby = reply[start:end] == _STANDBY + b"on\0"
+            elif reply.startswith(_READ_ONLY, start):
+                self._read_only = reply[start:end] == _READ_ONLY + b"on\0"
         elif kind == b"K":
-            self._key = body
+            self._key = reply[start:end]
         elif kind == b"E":
-            self._error = read_error(body).sqlstate
-        return kind in (b"E", b"Z")
+            self._error = read_error(reply[start:end]).sqlstate
+        return kind in _LAST
 
-    def _finish(self, forward: list[bytes]) -> Passage:
-        rest, self._buffer = self._buffer, b""
-        everything = b"".join([*forward, *self._held, rest])
+    def _finish(self, everything: bytes) -> Passage:
+        self._kept = b""
         return Passage(
             everything,
             True,
@@ -121,6 +117,15 @@ class StartupTap:
             welcome=self._holding and self._error is None,
             error=self._error,
         )
+
+
+def _is_lost(beginning: bytes) -> bool:
+    """What begins so is no message of a startup, so neither would its length be one."""
+    if not beginning:
+        return False
+    return beginning[:1] not in _EXPECTED or (
+        len(beginning) == 5 and int.from_bytes(beginning[1:], "big") < 4
+    )
 
 
 def without_channel_binding(message: bytes) -> bytes:
