@@ -58,12 +58,13 @@ class EncryptedSocket(socket.socket):
         if not count:
             return 0  # no close_notify came: the database's own messages tell whether something is missing
         self._heard.write(buffer[:count])
-        try:
-            filled: int = self._decrypt(count, buffer)  # type: ignore[assignment]
+        room = len(buffer)
+        try:  # not `count` at most: what was heard may be the end of a record, whose text is longer
+            filled: int = self._decrypt(room, buffer)  # type: ignore[assignment]
         except ssl.SSLError as error:
             filled = self._note(error)
-        emptied = count < len(buffer)
-        if filled and emptied and not self._heard.pending and not self._said.pending:
+        emptied = count < room
+        if 0 < filled < room and emptied and not self._heard.pending and not self._said.pending:
             return filled  # a record and no more, as nearly always
         return self._read_on(buffer, filled, emptied)
 
