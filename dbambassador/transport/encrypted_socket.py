@@ -10,7 +10,7 @@ import errno
 import socket
 import ssl
 
-from dbambassador.transport.tls import READ, Bytes, TlsEnd
+from dbambassador.transport.tls import READ, RECORD, Bytes, TlsEnd
 
 MOST_UNSENT = 256 * 1024
 """Bytes: far more than a relay offers at once. A server may have TLS say more as often as it likes (RFC 8446,
@@ -36,6 +36,8 @@ class EncryptedSocket(socket.socket):
         self._decrypt, self._encrypt = tls.connection.read, tls.connection.write
         self._holds = False
         """There may be something to read without hearing more. Once it is over, always."""
+        self._ahead = b""
+        """Read before there was room for it: see `shutdown`."""
         self._over = False
         """Nothing more can be read."""
         self._broken: ssl.SSLError | None = None
@@ -85,6 +87,8 @@ class EncryptedSocket(socket.socket):
 
     def shutdown(self, how: int) -> None:
         """Tells the server first, as far as there is room."""
+        if self._holds and not self._over:
+            self._read_ahead()
         self._unsent += self._tls.end()
         try:
             self._send_rest()
@@ -119,9 +123,18 @@ class EncryptedSocket(socket.socket):
             self._tell_end(filled)
         return filled
 
+    def _read_ahead(self) -> None:
+        """Reads all that OpenSSL holds: it drops that once we have said goodbye."""
+        ahead, chunk = b"", memoryview(bytearray(RECORD))
+        while self._holds and not self._over:
+            ahead += chunk[: self._read(chunk)]
+        self._ahead, self._holds = ahead, self._over or bool(ahead)
+
     def _read(self, into: memoryview) -> int:
         """Decrypts what was heard, as far as there is room, and takes note of whether there may be more."""
-        filled = 0
+        filled = min(len(self._ahead), len(into))
+        if filled:
+            into[:filled], self._ahead = self._ahead[:filled], self._ahead[filled:]
         self._holds = True
         while self._holds and filled < len(into) and not self._over:
             try:

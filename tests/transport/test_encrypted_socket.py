@@ -193,3 +193,40 @@ def test_all_that_was_taken_arrives_once_however_little_room_there_is(
         assert heard == b"".join(Random(number).randbytes(size) for number, size in enumerate(sizes))
         assert reader.heard == b"answer" * min(turn, answers)
         reader.close()
+
+
+@CONTEXTS
+@given(
+    sizes=st.lists(st.integers(1, 40_000), min_size=1, max_size=4),
+    read=st.lists(st.integers(1, 20_000), min_size=1, max_size=4),
+    room=st.integers(1000, 40_000),
+    goodbye=st.booleans(),
+    fin=st.booleans(),
+)
+def test_what_came_before_our_goodbye_is_read_after_it(
+    context: ssl.SSLContext, sizes: list[int], read: list[int], room: int, goodbye: bool, fin: bool
+) -> None:
+    """As where a client has asked all that it wants to ask, and is slow to hear the answer."""
+    with connected(context) as (theirs, ours, server):
+        heard = b""
+        said = b"".join(Random(size).randbytes(size) for size in sizes)
+        server.tls.write(said)
+        theirs.sendall(server.outgoing.read())
+        with suppress(BlockingIOError):
+            for size in read:
+                buffer = memoryview(bytearray(size))
+                heard += buffer[: ours.recv_into(buffer)]
+        ours.shutdown(socket.SHUT_WR)
+        ours.shutdown(socket.SHUT_WR)
+        if goodbye:
+            with suppress(ssl.SSLWantReadError):
+                server.tls.unwrap()
+            theirs.sendall(server.outgoing.read())
+        reader = Reader(ours, room)
+        reader.serve()
+        if fin:
+            theirs.shutdown(socket.SHUT_WR)
+        reader.serve()
+        assert heard + reader.heard == said
+        assert reader.ended is (goodbye or fin)
+        reader.close()
