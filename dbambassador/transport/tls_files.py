@@ -190,6 +190,9 @@ def _trust_system(context: ssl.SSLContext) -> None:
     if places.cafile is None and not (places.capath and os.listdir(places.capath)):
         raise Unusable(f"sslrootcert {SYSTEM_CAS}: this system has no authorities (package ca-certificates)")
     context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    # OpenSSL is silent about a file of which it could not read anything.
+    if places.cafile and not context.cert_store_stats()["x509"]:
+        raise Unusable(f"sslrootcert {SYSTEM_CAS}: no certificate in {places.cafile} can be read")
 
 
 def _show(context: ssl.SSLContext, cert: str, key: str) -> None:

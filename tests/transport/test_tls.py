@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -470,16 +470,22 @@ def test_a_renewed_client_certificate_is_shown_once_its_key_is_there_as_well(fil
     assert files.told[1:] == [""]
 
 
-def test_a_file_that_could_not_be_read_for_a_moment_is_read_at_the_next_look(files: Files) -> None:
-    encryption = files.encryption()
-    files.trust(OTHER_CA)
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
-        for _ in range(3):
-            shaken(encryption.begin(HOST), Server(SERVER))
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_file_that_could_not_be_read_for_a_moment_is_read_at_the_next_look(files: Files) -> None:
+    encryption = files.encryption()
+    files.trust(OTHER_CA)
+    with no_descriptor_left():
+        for _ in range(3):
+            shaken(encryption.begin(HOST), Server(SERVER))
     assert files.told == [f"sslrootcert {files.ca}: too many open files"]
 
     with pytest.raises(TlsFailed, match="authority"):
@@ -499,6 +505,24 @@ def test_authorities_of_the_operating_system_are_read_anew_as_well(
     with pytest.raises(TlsFailed, match="authority"):
         shaken(encryption.begin(HOST), Server(SERVER))
     assert files.told == [""]
+
+
+def test_authorities_of_the_operating_system_that_cannot_be_read_for_a_moment_stay_as_they_were(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", files.ca)
+    encryption = Encryption(Tls(mode=SslMode.VERIFY_FULL, rootcert="system"), files.told.append)
+    problem = f"sslrootcert system: no certificate in {files.ca} can be read"
+
+    files.trust(CA)
+    with no_descriptor_left():
+        shaken(encryption.begin(HOST), Server(SERVER))
+    shaken(encryption.begin(HOST), Server(SERVER))
+    assert files.told == [problem, ""]
+
+    Path(files.ca).write_text("")  # somebody is about to write it anew
+    shaken(encryption.begin(HOST), Server(SERVER))
+    assert files.told[2:] == [problem]
 
 
 def test_a_link_to_another_directory_is_a_change(files: Files, tmp_path: Path) -> None:
