@@ -16,7 +16,7 @@ import pymysql
 from dbambassador.health.evidence import ACCEPTS, Evidence, Role, Signal, of_denied_login
 from dbambassador.health.mysql_stranger import read_refusal
 from dbambassador.protocols import mysql
-from dbambassador.transport.tls_failures import failure
+from dbambassador.transport.tls_failures import TlsFailed, failure, shown
 from dbambassador.values import Address
 
 WAIT = 5.0
@@ -95,13 +95,15 @@ def talk(connection: socket.socket, server: Server, credentials: Credentials) ->
                 return _look(session, server.address)
         except pymysql.MySQLError as error:
             return _of_exception(server, error, plugins)
+        except TlsFailed:
+            raise
         except Exception as error:  # whatever garbled packets make of PyMySQL's parser
             why = f"not understood: {type(error).__name__}: {error}"
             return Evidence(server.address, Signal.FAILED, why)
 
 
 def _session(server: Server, credentials: Credentials, plugins: _Plugins) -> pymysql.Connection[Any]:
-    return pymysql.Connection(
+    session = pymysql.Connection(
         host=server.name,  # only TLS asks for it, as the connection is made
         port=server.address.port,
         user=credentials.user,
@@ -116,6 +118,9 @@ def _session(server: Server, credentials: Credentials, plugins: _Plugins) -> pym
         ssl_disabled=server.tls is None,
         auth_plugin_map=cast("dict[str, Callable[[Any], Any]]", plugins),  # only its `get` is used
     )
+    if server.tls is not None:
+        session.ctx = _Handshake(server.tls)  # type: ignore[attr-defined]
+    return session
 
 
 def of_error(address: Address, error: mysql.ServerError) -> Evidence:
@@ -182,6 +187,27 @@ def _member(session: pymysql.Connection[Any]) -> tuple[str, str]:
             raise
         return "", ""
     return str(state), str(role)
+
+
+class _Handshake:
+    """PyMySQL's `ctx`, of which it asks nothing else. Of a certificate that is refused it would keep nothing,
+    and only that tells whether it is the certificate itself that has expired, and for whom it is."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+
+    def wrap_socket(self, connection: socket.socket, server_hostname: str) -> ssl.SSLSocket:
+        encrypted = self._context.wrap_socket(
+            connection, do_handshake_on_connect=False, server_hostname=server_hostname
+        )
+        try:
+            encrypted.do_handshake()
+        except BaseException as error:
+            with encrypted:  # which closes it
+                if isinstance(error, ssl.SSLCertVerificationError):
+                    raise failure(error, server_hostname, shown(encrypted)) from None
+                raise
+        return encrypted
 
 
 class _Plugins:

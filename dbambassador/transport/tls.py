@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from dbambassador.transport.tls_failures import TlsFailed, failure
+from dbambassador.transport.tls_failures import TlsFailed, failure, shown
 
 Bytes: TypeAlias = bytes | memoryview
 
@@ -57,16 +56,8 @@ class TlsEnd:
         except ssl.SSLWantReadError:
             return False
         except (ssl.SSLError, ssl.CertificateError) as error:
-            raise failure(error, self._host, self._certificate()) from None
+            raise failure(error, self._host, shown(self.connection)) from None
         return True
-
-    def _certificate(self) -> Mapping[str, Any]:
-        """The server's, verified or not, as `SSLSocket.getpeercert` tells it; empty if nobody can read it."""
-        chain = self.connection._sslobj.get_unverified_chain()  # type: ignore[attr-defined]  # public in 3.13
-        try:
-            return chain[0].get_info() if chain else {}
-        except (OSError, ValueError):
-            return {}
 
     @property
     def alpn(self) -> str | None:

@@ -57,13 +57,23 @@ class Untrusted(TlsFailed):
     """The server's certificate is not accepted."""
 
 
+def shown(connection: ssl.SSLObject | ssl.SSLSocket) -> Mapping[str, Any]:
+    """The server's certificate, verified or not, as `SSLSocket.getpeercert` tells it; empty if nobody can
+    read it."""
+    chain = connection._sslobj.get_unverified_chain()  # type: ignore[union-attr]  # public in 3.13
+    try:
+        return chain[0].get_info() if chain else {}
+    except (OSError, ValueError):
+        return {}
+
+
 def failure(
     error: ssl.SSLError | ssl.CertificateError, host: str, certificate: Mapping[str, Any] | None = None
 ) -> TlsFailed:
     """OpenSSL's error with a server of this name, as a person would say it.
 
     Args:
-      certificate: the server's, as `SSLSocket.getpeercert` tells it, if that is known.
+      certificate: the server's, as `shown` tells it, if that is known.
     """
     distrusts = isinstance(error, ssl.SSLCertVerificationError)
     return (Untrusted if distrusts else TlsFailed)(_described(error, host, certificate or {}))
