@@ -70,12 +70,6 @@ def over(path: Path) -> pymysql.Connection[Any]:
     )
 
 
-def refused_with(path: Path) -> int:
-    with pytest.raises(pymysql.OperationalError) as refused:
-        over(path)
-    return int(refused.value.args[0])
-
-
 def cipher_of_its_own(path: Path) -> str:
     """Of a client that wants TLS over a unix socket as well."""
     client = sid_program("usr/bin/mysql")
