@@ -19,6 +19,10 @@ from dbambassador.transport.tls import TlsEnd
 
 LOOK_PERIOD = 1.0
 """Seconds between looks at the files, at least: new certificates come days before the old ones expire."""
+RETRY_PERIOD = 10.0
+"""Seconds until files that cannot be used are read again although they look as they did: whoever may read
+one now, and might not before, sees that in none of its stamps. 150 authorities take 40 ms, of whichever
+thread asks: the relay's, too."""
 ALPN = "postgresql"
 """What PostgreSQL calls itself where TLS begins at once:
 https://www.iana.org/assignments/tls-extensiontype-values"""
@@ -56,7 +60,7 @@ class Encryption:
         self._told = told
         self._looking = Lock()
         self._stamps = _stamps(tls)
-        self._looked_at = monotonic()
+        self._looked_at = self._read_at = monotonic()
         self.problem = ""
         """Why the files as they are now cannot be used; empty: they are in use."""
         self._context = _context(tls)
@@ -82,13 +86,13 @@ class Encryption:
     def _look(self) -> None:
         self._looked_at = monotonic()
         stamps = _stamps(self.settings)
-        # Whoever may read a file now, and might not before, sees that in none of its stamps.
-        if stamps != self._stamps or self.problem:
+        again = self.problem and self._looked_at >= self._read_at + RETRY_PERIOD
+        if stamps != self._stamps or again:
             self._stamps = stamps
             self._read_anew()
 
     def _read_anew(self) -> None:
-        before = self.problem
+        before, self._read_at = self.problem, self._looked_at
         try:
             self._context = _context(self.settings)
         except Unusable as error:

@@ -422,6 +422,7 @@ class Files:
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
     monkeypatch.setattr(tls_files, "LOOK_PERIOD", 0.0)
+    monkeypatch.setattr(tls_files, "RETRY_PERIOD", 0.0)
     return Files(tmp_path)
 
 
@@ -491,6 +492,24 @@ def test_a_file_that_could_not_be_read_for_a_moment_is_read_at_the_next_look(fil
     with pytest.raises(TlsFailed, match="authority"):
         shaken(encryption.begin(HOST), Server(SERVER))
     assert files.told[1:] == [""]
+
+
+def test_files_that_cannot_be_used_and_do_not_change_are_seldom_read(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Tls] = []
+    reading = tls_files._context
+    monkeypatch.setattr(tls_files, "_context", lambda tls: (read.append(tls), reading(tls))[1])
+    monkeypatch.setattr(tls_files, "RETRY_PERIOD", 60.0)
+    encryption = files.encryption()
+    Path(files.key).write_text("of somebody else")
+    for _ in range(5):
+        shaken(encryption.begin(HOST), Server(SERVER))
+    assert len(read) == 2
+    assert encryption.problem
+    files.show(CA.issue_cert("app@test"))
+    shaken(encryption.begin(HOST), Server(SERVER))
+    assert (len(read), encryption.problem) == (3, "")
 
 
 def test_authorities_of_the_operating_system_are_read_anew_as_well(
