@@ -5,6 +5,7 @@ No sentence holds a time or a number that changes by itself: it is read aloud wh
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -161,9 +162,14 @@ def _of_hidden_role(database: Snapshot) -> Iterator[Finding]:
     ]
     if hidden and wanted != "any":
         what = f"Whether {few(hidden)} of {database['name']} is {wanted} cannot be seen"
-        another = len(database["addresses"]) > 1  # to which the next session may come
-        mood = Mood.REDUCED if another else Mood.WELL
+        mood = Mood.REDUCED if _hosts(database) > 1 else Mood.WELL  # the next session may come to another
         yield _finding(mood, what, "its sessions do not tell, and no check logs in")
+
+
+def _hosts(database: Snapshot) -> int:
+    """How many hosts a database's addresses are of, where each name has an address of either family, or both."""
+    families = Counter((each["name"], each["address"].startswith("[")) for each in database["addresses"])
+    return sum(max(families[name, False], families[name, True]) for name in {name for name, _ in families})
 
 
 def _all_is_well(databases: list[Snapshot]) -> Finding:

@@ -178,7 +178,9 @@ def test_a_role_that_sessions_hide_is_told_where_it_matters() -> None:
         "its sessions do not tell, and no check logs in.",
     ]
     assert found.mood is Mood.WELL
-    orders["addresses"].append(serving | {"address": "10.0.0.9:5432", "sessions": 0, "role": "unknown"})
+    orders["addresses"].append(serving | {"address": "[fd00::8]:5432", "sessions": 0})
+    assert verdict(snapshot).mood is Mood.WELL  # the same host
+    orders["addresses"].append(serving | {"address": "10.0.0.9:5432", "sessions": 0})
     assert verdict(snapshot).mood is Mood.REDUCED  # the next session may come to the other one
     orders["target_session_attrs"] = "any"
     assert verdict(snapshot).more == ()

@@ -237,11 +237,11 @@ class EpollLoop:
                 self._note(source, End.SINK_RESET)
                 return
             if source.of_client:
+                traffic.asked = True  # first: whoever sees the count sees this as well
                 traffic.to_server += sent
-                traffic.asked = True
             else:
-                traffic.to_client += sent
                 traffic.asked = False
+                traffic.to_client += sent
             if traffic.still:
                 traffic.move()
             if sent < count:

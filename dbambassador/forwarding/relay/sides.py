@@ -58,11 +58,11 @@ class Side:
 
     def count(self, sent: int) -> None:
         """Takes note of bytes from this side that the other one took."""
+        self.traffic.asked = self.of_client
         if self.of_client:
             self.traffic.to_server += sent
         else:
             self.traffic.to_client += sent
-        self.traffic.asked = self.of_client
         if self.traffic.still:
             self.traffic.move()
 
