@@ -167,7 +167,7 @@ def _of_hidden_role(database: Snapshot) -> Iterator[Finding]:
 
 
 def _hosts(database: Snapshot) -> int:
-    """How many hosts a database's addresses are of, where each name has an address of either family, or both."""
+    """How many hosts the addresses of a database are of: an address of each family may be the same host's."""
     families = Counter((each["name"], each["address"].startswith("[")) for each in database["addresses"])
     return sum(max(families[name, False], families[name, True]) for name in {name for name, _ in families})
 

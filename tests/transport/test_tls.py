@@ -498,8 +498,13 @@ def test_files_that_cannot_be_used_and_do_not_change_are_seldom_read(
     files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[Tls] = []
-    reading = tls_files._context
-    monkeypatch.setattr(tls_files, "_context", lambda tls: (read.append(tls), reading(tls))[1])
+    context_of = tls_files._context
+
+    def reading(tls: Tls) -> ssl.SSLContext:
+        read.append(tls)
+        return context_of(tls)
+
+    monkeypatch.setattr(tls_files, "_context", reading)
     monkeypatch.setattr(tls_files, "RETRY_PERIOD", 60.0)
     encryption = files.encryption()
     Path(files.key).write_text("of somebody else")
