@@ -892,7 +892,7 @@ def is_connected(stream: trio.SocketStream) -> bool:
 @pytest.mark.parametrize("protocol", ["mysql", "postgresql"])
 async def test_of_two_servers_that_take_turns_only_one_ever_has_sessions(protocol: str) -> None:
     wire, conversation, said, heard = {**SPOKEN, "mysql": (MysqlWire(), echo, b".ping", b"ping")}[protocol]
-    visits = 50 if protocol == "mysql" else 100
+    visits = 50
     sessions: dict[str, set[trio.SocketStream]] = {"A": set(), "B": set()}
     evicted: str | None = None
 
