@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -29,7 +30,13 @@ pytest_plugins = (
 
 
 def pytest_configure() -> None:
-    """Each worker has ports of its own: none takes one away between another's look and its server's bind."""
+    """Each worker has ports of its own: none takes one away between another's look and its server's bind.
+
+    What is started here can be interrupted, also where `make test &` stands in a script: a shell without job
+    control has its background commands, and all that they start, ignore both signals (POSIX, sh, 2.11).
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
     if worker:
         share = (ports.HIGHEST - ports.LOWEST + 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
