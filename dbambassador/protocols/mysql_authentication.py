@@ -30,6 +30,8 @@ FULL_AUTHENTICATION = b"\4"
 KEY_WANTED = {CACHING_SHA2: b"\2", SHA256: b"\1"}
 """What a client that has no TLS says, to get the public key that its password is encrypted with."""
 
+KEYS_STEP = 64
+"""Bytes: what RSA encrypts has the length of its key, and those are made in steps of 512 bits."""
 
 MOST_WRONG_ANSWERS = 8
 """More than any server asks for."""
@@ -104,6 +106,22 @@ def may_want_password(step: Step, plugin: str) -> bool:
     if step.kind is Kind.SWITCH:
         return step.plugin not in CHALLENGE_RESPONSE
     return wants_password(step, plugin)
+
+
+def in_clear(answer: bytes) -> bool:
+    """It is a password with its final NUL, and was not encrypted by RSA.
+
+    One in 256 of those that were ends in NUL, too. It has the length of a key, and is no text.
+    """
+    if not answer.endswith(b"\0"):
+        return False
+    if len(answer) % KEYS_STEP:
+        return True
+    try:
+        answer.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def unmasked(masked: bytes, salt: bytes) -> bytes:

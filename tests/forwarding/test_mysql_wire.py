@@ -518,8 +518,9 @@ def test_a_client_that_takes_its_way_to_us_for_safe_sends_its_password_as_it_is(
         BookClient([introduction(NATIVE), ANSWER, b"\2", b""]),
         BookClient([introduction(NATIVE), ANSWER, b"\2", b"short"]),
         BookClient([introduction(NATIVE), ANSWER, bytes(255) + b"\1"]),
+        BookClient([introduction(NATIVE), ANSWER, b"\xff" * 255 + b"\0"]),
     ],
-    ids=["another challenge", "no NUL", "zeros", "nothing", "too short", "another key"],
+    ids=["another challenge", "no NUL", "zeros", "nothing", "too short", "another key", "another's NUL"],
 )
 def test_what_is_not_encrypted_for_the_ambassador_goes_nowhere(
     encryption: Encryption, client: BookClient

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
-from hypothesis import given
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dbambassador.protocols.mysql_authentication import (
@@ -15,6 +19,7 @@ from dbambassador.protocols.mysql_authentication import (
     SHA256,
     Kind,
     Step,
+    in_clear,
     may_want_password,
     more_follows,
     read_step,
@@ -91,6 +96,21 @@ def test_what_may_be_a_password_in_clear_is_known_before_it_is_said() -> None:
 )
 def test_a_wrong_answer_can_be_read_by_its_plugin(plugin: str, answer: bytes) -> None:
     assert wrong_answer(plugin) == answer
+
+
+@given(st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=255).map(str.encode))
+@example(b"a" * 255)
+@example("ä".encode("latin-1") * 20)
+def test_a_password_in_clear_is_known_in_any_length_and_alphabet(password: bytes) -> None:
+    assert in_clear(password + b"\0")
+    assert not in_clear(password + b"a")
+
+
+def test_what_some_key_encrypted_is_no_password_in_clear() -> None:
+    key = rsa.generate_private_key(65537, 2048).public_key()
+    way = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
+    encrypted = (key.encrypt(b"a password\0", way) for _ in count())
+    assert not in_clear(next(each for each in encrypted if each.endswith(b"\0")))  # one in 256 does
 
 
 @given(st.binary(max_size=250), st.binary(min_size=1, max_size=20))

@@ -41,6 +41,9 @@ class Lost:
     garbled: bool = False
 
 
+FOREIGN_KEY = Lost("the password is encrypted with a key that is not the ambassador's", garbled=True)
+
+
 class Line:
     """The packets of one party. Each line has its own numbers: one may be told what the other is not."""
 
@@ -238,14 +241,13 @@ class Handshake:
         The client's is not, and so it asks for a key to encrypt its password with."""
         if not authentication.wants_password(step, self._plugin):
             return answer
-        if answer == authentication.KEY_WANTED[self._plugin]:
-            encrypted = yield from self._client.ask(lambda: b"\1" + key.pem(), ANSWER_WITHIN)
-            if isinstance(encrypted, Lost):
-                return encrypted
-            answer = authentication.unmasked(key.decrypt(encrypted) or b"", self._salt)
-        if not answer.endswith(b"\0"):
-            return Lost("the password is encrypted with a key that is not the ambassador's", garbled=True)
-        return answer
+        if answer != authentication.KEY_WANTED[self._plugin]:
+            return answer if authentication.in_clear(answer) else FOREIGN_KEY
+        encrypted = yield from self._client.ask(lambda: b"\1" + key.pem(), ANSWER_WITHIN)
+        if isinstance(encrypted, Lost):
+            return encrypted
+        password = authentication.unmasked(key.decrypt(encrypted) or b"", self._salt)
+        return password if password.endswith(b"\0") else FOREIGN_KEY
 
     def _pass_tls_on(self, ssl_request: bytes) -> Opening:
         """The client's own TLS, end to end. A client that leaves before it has begun leaves no trace."""
