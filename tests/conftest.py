@@ -17,6 +17,8 @@ settings.register_profile("reproducible", derandomize=True, database=None, deadl
 in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
 settings.load_profile("reproducible" if in_ci else "searching")
 
+pytest.register_assert_rewrite("tests.forwarding.scene")
+
 pytest_plugins = (
     "tests.testbed.certificates",
     "tests.testbed.dns",

@@ -9,8 +9,6 @@ import pytest
 from dbambassador.forwarding.relay.engine import Engine
 from tests.forwarding.relay.relaying import ENGINES, PAIRS, MakePair
 
-pytest.register_assert_rewrite("tests.forwarding.scene")
-
 
 @pytest.fixture(params=ENGINES)
 async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
