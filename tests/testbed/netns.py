@@ -213,11 +213,12 @@ def call_in(namespace: str, function: Callable[[], T]) -> T:
         try:
             with open(f"/run/netns/{namespace}") as entrance:
                 _setns(entrance.fileno())
+            THREAD_CACHE._idle_workers.clear()  # trio's pool has threads of the place before
             outcome.append(function())
         except BaseException as error:  # handed to the caller
             outcome.append(error)
         finally:
-            # A thread is born in its maker's namespace: trio's pool must not lend one of this to others.
+            # A thread is born in its maker's namespace: the pool must not lend one of this to others either.
             THREAD_CACHE._idle_workers.clear()
 
     thread = threading.Thread(target=entered, name=f"in {namespace}")

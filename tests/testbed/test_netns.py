@@ -87,12 +87,14 @@ def test_nothing_is_left_behind() -> None:
     assert not any(Path("/run/netns", name).exists() or Path("/etc/netns", name).exists() for name in names)
 
 
-def test_no_thread_of_a_pool_stays_behind_in_a_namespace(four_hosts: Lan) -> None:
+def test_no_thread_of_a_pool_goes_with_it_into_a_namespace_nor_stays_behind(four_hosts: Lan) -> None:
     async def place_of_a_worker() -> str:
         return await trio.to_thread.run_sync(os.readlink, "/proc/thread-self/ns/net")
 
     def there() -> str:
         return trio.run(place_of_a_worker)
 
-    assert four_hosts["app"].call(there) != os.readlink("/proc/thread-self/ns/net")
-    assert trio.run(place_of_a_worker) == os.readlink("/proc/thread-self/ns/net")
+    here = os.readlink("/proc/thread-self/ns/net")
+    assert trio.run(place_of_a_worker) == here  # and goes on waiting for work
+    assert four_hosts["app"].call(there) != here
+    assert trio.run(place_of_a_worker) == here
