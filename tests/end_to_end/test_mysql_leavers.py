@@ -17,7 +17,7 @@ from tests.testbed.mysql import MySQL
 from tests.testbed.mysql_client import Speaker
 from tests.testbed.mysql_server import MySQLServer, tls
 from tests.testbed.netns import Host, Lan
-from tests.testbed.processes import StartAmbassador
+from tests.testbed.processes import Ambassador, StartAmbassador
 
 LIMIT = 3
 """max_connect_errors."""
@@ -104,6 +104,25 @@ def server(
         server.stop()
 
 
+def started(ambassador: StartAmbassador, app: Host, database: dict[str, Any], directory: Path) -> Ambassador:
+    """An ambassador on this host, which has found its server to be up."""
+    running = ambassador(
+        *("--environments", environments(directory, catalog=database), *CHOSEN),
+        prefix=app.command(),
+        ready=False,
+    )
+    running.wait_for("is up")
+    return running
+
+
+def greeted(app: Host, port: int, count: int) -> list[Speaker]:
+    """So many clients on this host, each of which has heard the greeting."""
+    clients = app.call(lambda: [Speaker(socket.create_connection(("127.0.0.1", port))) for _ in range(count)])
+    for client in clients:
+        client.greeted()
+    return clients
+
+
 @pytest.mark.parametrize("encryption", [{}, {"sslmode": "require"}], ids=["plain", "TLS"])
 def test_clients_that_give_up_never_block_their_host(
     ambassador: StartAmbassador,
@@ -114,12 +133,7 @@ def test_clients_that_give_up_never_block_their_host(
 ) -> None:
     app, db = four_hosts["app"], four_hosts["db-a"]
     database = mysql_database(f"{db.ip}:{PORT}", **encryption)
-    running = ambassador(
-        *("--environments", environments(tmp_path, catalog=database), *CHOSEN),
-        prefix=app.command(),
-        ready=False,
-    )
-    running.wait_for("is up")
+    started(ambassador, app, database, tmp_path)
     for give_up in GIVING_UP[type(server)]:
         leave(app, "127.0.0.1", port_of(database), give_up, server, LEAVERS)
         until(lambda: not unauthenticated(server), f"nobody hangs {give_up.__name__}")
@@ -133,16 +147,8 @@ def test_a_crowd_cut_off_by_our_own_end_never_blocks_its_host(
     app, db = four_hosts["app"], four_hosts["db-a"]
     server.query(f"SET GLOBAL max_connections = {2 * CROWD}")
     database = mysql_database(f"{db.ip}:{PORT}")
-    running = ambassador(
-        *("--environments", environments(tmp_path, catalog=database), *CHOSEN),
-        prefix=app.command(),
-        ready=False,
-    )
-    running.wait_for("is up")
-    place = ("127.0.0.1", port_of(database))
-    crowd = app.call(lambda: [Speaker(socket.create_connection(place)) for _ in range(CROWD)])
-    for client in crowd:
-        client.greeted()
+    running = started(ambassador, app, database, tmp_path)
+    crowd = greeted(app, port_of(database), CROWD)
     running.stop()
     for client in crowd:
         client.leave()
@@ -158,16 +164,8 @@ def test_clients_that_fall_silent_never_block_their_host(
     """The server would wait for 10 s, and count them."""
     app, db = four_hosts["app"], four_hosts["db-a"]
     database = mysql_database(f"{db.ip}:{PORT}")
-    running = ambassador(
-        *("--environments", environments(tmp_path, catalog=database), *CHOSEN),
-        prefix=app.command(),
-        ready=False,
-    )
-    running.wait_for("is up")
-    place = ("127.0.0.1", port_of(database))
-    silent = app.call(lambda: [Speaker(socket.create_connection(place)) for _ in range(LEAVERS)])
-    for client in silent:
-        client.greeted()
+    started(ambassador, app, database, tmp_path)
+    silent = greeted(app, port_of(database), LEAVERS)
     for client in silent:
         with pytest.raises(EOFError):
             client.hear()
