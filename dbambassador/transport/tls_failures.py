@@ -118,6 +118,6 @@ def _names(certificate: Mapping[str, Any]) -> tuple[str, ...]:
 def _but_for(names: tuple[str, ...]) -> str:
     if not names:
         return ""
-    shown = ", ".join(name[:LONGEST_NAME] for name in names[:SHOWN_NAMES])
+    first = ", ".join(name[:LONGEST_NAME] for name in names[:SHOWN_NAMES])
     more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
-    return f", but for {shown}{more}"
+    return f", but for {first}{more}"
