@@ -75,6 +75,10 @@ def uses(running: Ambassador, count: int) -> bool:
     return len(running.status()["databases"][0]["choice"]["pool"]) == count
 
 
+def roles(running: Ambassador) -> dict[str, str]:
+    return {each["address"]: each["role"] for each in running.status()["databases"][0]["addresses"]}
+
+
 @pytest.mark.parametrize("balance", ["round-robin", "random"])
 def test_ten_thousand_connections_are_shared_three_to_one(
     ambassador: StartAmbassador, tmp_path: Path, balance: str
@@ -130,8 +134,8 @@ def test_a_promoted_standby_is_followed_by_checks_that_log_in(
     running = ambassador("--environments", environments(tmp_path, orders=database), *CHOSEN)
     with _connected(port_of(database)) as connection:
         assert _server_port(connection) == primary.port
-        roles = {each["address"]: each["role"] for each in running.status()["databases"][0]["addresses"]}
-        assert roles == {f"127.0.0.1:{primary.port}": "primary", f"127.0.0.1:{standby.port}": "standby"}
+        known = {f"127.0.0.1:{primary.port}": "primary", f"127.0.0.1:{standby.port}": "standby"}
+        until(lambda: roles(running) == known, "both roles are known")
         primary.kill()
         standby.promote()
         promoted = time.monotonic()
