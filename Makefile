@@ -2,7 +2,8 @@
 # python3 >= 3.11 (PYTHON=… for another one); everything else goes into .venv.
 
 PYTHON ?= python3
-WORKERS ?= 2
+# More than cores: tests wait for other processes a third of their time.
+WORKERS ?= 3
 
 VENV := .venv
 BIN := $(VENV)/bin

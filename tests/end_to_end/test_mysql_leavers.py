@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -181,8 +182,9 @@ def test_the_same_clients_without_an_ambassador_block_it(server: MySQLServer, fo
         unblock(server)
         if give_up is given_a_key:
             continue  # MySQL takes that for a wrong password
+        counted = partial(has_counted, server, aborted(server) + LIMIT)
         leave(app, db.ip, PORT, give_up, server, LIMIT)
-        until(lambda: not unauthenticated(server), f"nobody hangs {give_up.__name__}")
+        until(counted, f"all are counted {give_up.__name__}")
         with pytest.raises(pymysql.OperationalError) as refused:
             app.call(lambda: connect(db.ip, PORT))
         assert refused.value.args[0] == 1129, give_up.__name__
@@ -203,6 +205,15 @@ def connect(ip: str, port: int) -> pymysql.Connection[Any]:
 def unauthenticated(server: MySQLServer) -> list[object]:
     """The server's connections whose handshake is under way."""
     return [row for row in server.query("SHOW PROCESSLIST") if row[1] == "unauthenticated user"]
+
+
+def aborted(server: MySQLServer) -> int:
+    """How many handshakes have failed, as the server has it."""
+    return int(str(server.query("SHOW GLOBAL STATUS LIKE 'Aborted_connects'")[0][1]))
+
+
+def has_counted(server: MySQLServer, count: int) -> bool:
+    return aborted(server) == count
 
 
 def unblock(server: MySQLServer) -> None:
