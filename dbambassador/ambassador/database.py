@@ -13,16 +13,16 @@ from dbambassador.discovery.refresher import Refresher
 from dbambassador.discovery.resolver import Resolver
 from dbambassador.events import Publish, SessionsEvicted, StageCrashed
 from dbambassador.forwarding import engines
+from dbambassador.forwarding.admission.descriptors import Descriptors
+from dbambassador.forwarding.admission.hold import Hold
+from dbambassador.forwarding.admission.limit import Limit
+from dbambassador.forwarding.admission.preambles import Preambles
 from dbambassador.forwarding.balance import balancer
-from dbambassador.forwarding.descriptors import Descriptors
-from dbambassador.forwarding.hold import Hold
-from dbambassador.forwarding.ledger import Ledger
-from dbambassador.forwarding.limit import Limit
 from dbambassador.forwarding.listeners import Acceptor, Entrance, close_listeners
-from dbambassador.forwarding.preambles import Preambles
 from dbambassador.forwarding.relay.engine import Engine
 from dbambassador.forwarding.service import Service
-from dbambassador.forwarding.vigil import Vigil
+from dbambassador.forwarding.sessions.ledger import Ledger
+from dbambassador.forwarding.sessions.vigil import Vigil
 from dbambassador.forwarding.wires.mysql import MysqlWire
 from dbambassador.forwarding.wires.postgresql import PostgresqlWire
 from dbambassador.forwarding.wires.wire import TcpWire, Wire

@@ -32,7 +32,7 @@ from dbambassador.events import (
     Stopped,
 )
 from dbambassador.forwarding import engines
-from dbambassador.forwarding.limit import Limit, capacity
+from dbambassador.forwarding.admission.limit import Limit, capacity
 from dbambassador.forwarding.relay.engine import Engine
 from dbambassador.locate import Located, Request, locate, refusal, retry_delay
 from dbambassador.settings.schema import Profile

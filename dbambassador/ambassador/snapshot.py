@@ -7,7 +7,7 @@ from typing import Any
 from dbambassador import __version__
 from dbambassador.ambassador.database import ServedDatabase
 from dbambassador.drift import DriftWatch
-from dbambassador.forwarding.limit import Limit
+from dbambassador.forwarding.admission.limit import Limit
 from dbambassador.forwarding.relay.engine import Engine
 from dbambassador.health.states import Record
 from dbambassador.locate import Located

@@ -1,1 +1,1 @@
-"""From an accepted client to the end of its session: listeners, the session, the ledger, the relay engine."""
+"""From an accepted client to the end of its session: listeners, admission, opening, sessions, the engines."""

@@ -13,7 +13,7 @@ from dbambassador.forwarding.relay.engine import Engine
 from dbambassador.forwarding.relay.stream_relay import StreamRelay
 
 if TYPE_CHECKING:
-    from dbambassador.forwarding.fast_path import FastPath, GoOn
+    from dbambassador.forwarding.opening.fast_path import FastPath, GoOn
     from dbambassador.forwarding.service import Service
 
 
@@ -34,7 +34,7 @@ def fast_path(service: Service, go_on: GoOn) -> FastPath | None:
     """The fast path of an engine that has one."""
     if not hasattr(select, "epoll"):
         return None
-    from dbambassador.forwarding.fast_path import FastPath
+    from dbambassador.forwarding.opening.fast_path import FastPath
     from dbambassador.forwarding.relay.epoll_engine import EpollEngine
 
     return FastPath(service.engine, service, go_on) if isinstance(service.engine, EpollEngine) else None

@@ -18,11 +18,11 @@ from dbambassador.events import (
     Refusal,
     SessionCrashed,
 )
-from dbambassador.forwarding.attempt import Attempt
-from dbambassador.forwarding.departures import Departures
-from dbambassador.forwarding.preambles import Hearing
+from dbambassador.forwarding.admission.preambles import Hearing
+from dbambassador.forwarding.opening.attempt import Attempt
+from dbambassador.forwarding.opening.departures import Departures
+from dbambassador.forwarding.opening.session import Session
 from dbambassador.forwarding.service import Service
-from dbambassador.forwarding.session import Session
 from dbambassador.forwarding.wires.conversation import Said
 from dbambassador.forwarding.wires.wire import Greeted
 from dbambassador.settings.schema import Database, Listen, UnixListen
@@ -31,7 +31,7 @@ from dbambassador.transport.listen import NoSuchAddress, close_tcp, listen_tcp
 from dbambassador.transport.unix_sockets import close_unix, listen_unix
 
 if TYPE_CHECKING:
-    from dbambassador.forwarding.fast_path import FastPath
+    from dbambassador.forwarding.opening.fast_path import FastPath
 
 ACCEPT_PAUSE = 0.1
 """Seconds until the next try when no descriptor was left: clients wait in the backlog meanwhile."""

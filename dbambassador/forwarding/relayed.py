@@ -5,10 +5,10 @@ from __future__ import annotations
 from socket import socket
 
 from dbambassador.events import SessionCrashed, SessionEnded, SessionOpened
-from dbambassador.forwarding.ledger import Lease
-from dbambassador.forwarding.preambles import Owing
 from dbambassador.forwarding.relay.engine import Carried, How, Link, Tap, Traffic
 from dbambassador.forwarding.service import Service
+from dbambassador.forwarding.sessions.ledger import Lease
+from dbambassador.forwarding.sessions.owing import Owing
 from dbambassador.forwarding.wires.wire import Opened, Seen
 from dbambassador.health.evidence import Evidence, Role, Signal
 from dbambassador.values import PeerProcess

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dbambassador.events import Publish
+from dbambassador.forwarding.admission.descriptors import Descriptors
+from dbambassador.forwarding.admission.hold import Hold
+from dbambassador.forwarding.admission.limit import Limit
+from dbambassador.forwarding.admission.preambles import Preambles
 from dbambassador.forwarding.balance import Balancer
-from dbambassador.forwarding.descriptors import Descriptors
-from dbambassador.forwarding.hold import Hold
-from dbambassador.forwarding.ledger import Ledger
-from dbambassador.forwarding.limit import Limit
-from dbambassador.forwarding.preambles import Preambles
 from dbambassador.forwarding.relay.engine import Engine
+from dbambassador.forwarding.sessions.ledger import Ledger
 from dbambassador.forwarding.wires.wire import Wire
 from dbambassador.health.judge import Judge
 from dbambassador.settings.schema import Database, Tls

@@ -12,8 +12,8 @@ from dbambassador.ambassador.database import Equipment, ServedDatabase, Shared
 from dbambassador.discovery.resolver import Resolver
 from dbambassador.events import Event
 from dbambassador.forwarding import engines
-from dbambassador.forwarding.ledger import Ledger
-from dbambassador.forwarding.limit import Limit
+from dbambassador.forwarding.admission.limit import Limit
+from dbambassador.forwarding.sessions.ledger import Ledger
 from dbambassador.values import Address, Choice
 from tests.choices import lost
 from tests.forwarding.scene import DATABASE

@@ -18,7 +18,7 @@ import pymysql
 import pytest
 
 from dbambassador.demo.postgresql import Ground, PostgreSQL
-from dbambassador.forwarding.preambles import GRACE, MOST, PERIOD
+from dbambassador.forwarding.admission.preambles import GRACE, MOST, PERIOD
 from dbambassador.protocols.postgresql import ENCRYPTION_REQUEST
 from tests.end_to_end.setting import (
     CHOSEN,

@@ -15,17 +15,17 @@ import trio
 
 from dbambassador.events import Event, SessionCrashed
 from dbambassador.forwarding import engines
+from dbambassador.forwarding.admission.descriptors import Descriptors
+from dbambassador.forwarding.admission.hold import Hold
+from dbambassador.forwarding.admission.limit import Limit
+from dbambassador.forwarding.admission.preambles import Preambles
 from dbambassador.forwarding.balance import balancer
-from dbambassador.forwarding.descriptors import Descriptors
-from dbambassador.forwarding.fast_path import FastPath
-from dbambassador.forwarding.hold import Hold
-from dbambassador.forwarding.ledger import Ledger
-from dbambassador.forwarding.limit import Limit
 from dbambassador.forwarding.listeners import Acceptor, close_listeners, open_listeners
-from dbambassador.forwarding.preambles import Preambles
+from dbambassador.forwarding.opening.fast_path import FastPath
 from dbambassador.forwarding.relay.engine import Engine
 from dbambassador.forwarding.relay.epoll_engine import EpollEngine
 from dbambassador.forwarding.service import Service
+from dbambassador.forwarding.sessions.ledger import Ledger
 from dbambassador.forwarding.wires.wire import Wire
 from dbambassador.health.evidence import Evidence, Role
 from dbambassador.health.judge import Judge

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbambassador.forwarding import limit
-from dbambassador.forwarding.limit import RESERVED, capacity
+from dbambassador.forwarding.admission import limit
+from dbambassador.forwarding.admission.limit import RESERVED, capacity
 from dbambassador.transport.descriptors import FEWEST_PLACES, MOST_PLACES, http_places
 
 

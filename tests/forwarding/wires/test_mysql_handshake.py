@@ -11,10 +11,10 @@ import trio
 import trio.testing
 
 from dbambassador.events import ClientLeft, ClientRefused, Departure, Refusal, SessionOpened
-from dbambassador.forwarding import departures
-from dbambassador.forwarding.limit import Limit
+from dbambassador.forwarding.admission.limit import Limit
+from dbambassador.forwarding.opening import departures
 from dbambassador.forwarding.service import Service
-from dbambassador.forwarding.vigil import Vigil
+from dbambassador.forwarding.sessions.vigil import Vigil
 from dbambassador.forwarding.wires import mysql_handshake
 from dbambassador.forwarding.wires.conversation import Said, begin
 from dbambassador.forwarding.wires.mysql import MysqlWire

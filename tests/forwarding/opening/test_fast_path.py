@@ -31,11 +31,11 @@ from dbambassador.events import (
     SessionEnded,
     SessionOpened,
 )
-from dbambassador.forwarding import arrivals
-from dbambassador.forwarding.arrival import PATIENCE
-from dbambassador.forwarding.ledger import Stage
+from dbambassador.forwarding.opening import arrivals
+from dbambassador.forwarding.opening.arrival import PATIENCE
 from dbambassador.forwarding.relay.epoll_engine import EpollEngine
-from dbambassador.forwarding.vigil import Vigil
+from dbambassador.forwarding.sessions.ledger import Stage
+from dbambassador.forwarding.sessions.vigil import Vigil
 from dbambassador.forwarding.wires.mysql import MysqlWire
 from dbambassador.forwarding.wires.postgresql import PostgresqlWire
 from dbambassador.forwarding.wires.wire import TcpWire, Wire

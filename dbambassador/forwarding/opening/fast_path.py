@@ -21,12 +21,12 @@ from typing import Protocol, TypeVar
 import trio
 
 from dbambassador.events import DialEnded, SessionCrashed
-from dbambassador.forwarding.arrival import Arrival
-from dbambassador.forwarding.arrivals import Arrivals
-from dbambassador.forwarding.attempt import Attempt
-from dbambassador.forwarding.ledger import Lease
+from dbambassador.forwarding.opening.arrival import Arrival
+from dbambassador.forwarding.opening.arrivals import Arrivals
+from dbambassador.forwarding.opening.attempt import Attempt
 from dbambassador.forwarding.relay.epoll_engine import CarriedSession, EpollEngine
 from dbambassador.forwarding.service import Service
+from dbambassador.forwarding.sessions.ledger import Lease
 from dbambassador.forwarding.wires.conversation import Pending, Said
 from dbambassador.forwarding.wires.wire import Greeted, Opened
 from dbambassador.settings.schema import Balance, TargetSessionAttrs

@@ -13,8 +13,8 @@ from itertools import islice
 
 import trio
 
-from dbambassador.forwarding.idleness import Idleness
-from dbambassador.forwarding.ledger import IDLE, LEFT, Lease, Ledger, Stage
+from dbambassador.forwarding.sessions.idleness import Idleness
+from dbambassador.forwarding.sessions.ledger import IDLE, LEFT, Lease, Ledger, Stage
 from dbambassador.health.evidence import Evidence, Signal
 from dbambassador.health.judge import Judge
 from dbambassador.transport.tcp_info import Delivery, delivery, has_left

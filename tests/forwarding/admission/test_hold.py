@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from dbambassador.events import ClientHeld, Event, Publish, Refusal
-from dbambassador.forwarding.hold import MAX_HELD, Hold
+from dbambassador.forwarding.admission.hold import MAX_HELD, Hold
 from dbambassador.forwarding.wires.wire import Left
 from dbambassador.latest import Latest
 from dbambassador.values import Address, Choice, Target

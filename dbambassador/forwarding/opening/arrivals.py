@@ -14,12 +14,12 @@ from functools import partial
 from time import monotonic
 from typing import Protocol, TypeVar
 
-from dbambassador.forwarding.arrival import Arrival
+from dbambassador.forwarding.opening.arrival import Arrival
+from dbambassador.forwarding.opening.request import request_of
 from dbambassador.forwarding.relay.epoll_engine import CarriedSession
 from dbambassador.forwarding.relay.epoll_loop import EpollLoop
 from dbambassador.forwarding.relay.sides import WAKES, WAKES_BLOCKED, Session
 from dbambassador.forwarding.relayed import Relayed
-from dbambassador.forwarding.request import request_of
 from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.wires.conversation import CHUNK, Ask, Heard, Party, Pending, Said, answer, begin
 from dbambassador.forwarding.wires.wire import Greeted, Hello, Opened, Tried

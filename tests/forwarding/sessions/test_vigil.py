@@ -10,9 +10,9 @@ from typing import cast
 import pytest
 import trio
 
-from dbambassador.forwarding import vigil as module
-from dbambassador.forwarding.ledger import LEFT, Lease, Ledger, Stage
-from dbambassador.forwarding.vigil import (
+from dbambassador.forwarding.sessions import vigil as module
+from dbambassador.forwarding.sessions.ledger import LEFT, Lease, Ledger, Stage
+from dbambassador.forwarding.sessions.vigil import (
     LOST_AFTER,
     LOST_RETRANSMITS,
     SLOW_ANSWER,

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 import trio
 
-from dbambassador.forwarding.preambles import CROWDED_OUT, Hearing
+from dbambassador.forwarding.admission.preambles import CROWDED_OUT, Hearing
 from dbambassador.forwarding.wires.conversation import Ask, Heard, Party, Pending, Said, answer, silence
 from dbambassador.transport.dial import describe
 

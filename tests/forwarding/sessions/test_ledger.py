@@ -5,8 +5,8 @@ from __future__ import annotations
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from dbambassador.forwarding.ledger import Ledger
 from dbambassador.forwarding.relay.engine import How
+from dbambassador.forwarding.sessions.ledger import Ledger
 from dbambassador.values import Address, Choice, Target
 from tests.choices import serving
 

@@ -14,10 +14,10 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from dbambassador.events import CancelForwarded, ClientRefused, Refusal, SessionOpened
-from dbambassador.forwarding import departures
+from dbambassador.forwarding.opening import departures
+from dbambassador.forwarding.opening.session import MAX_FAILURES
 from dbambassador.forwarding.relay.engine import Link
 from dbambassador.forwarding.relayed import Relayed
-from dbambassador.forwarding.session import MAX_FAILURES
 from dbambassador.forwarding.wires.mysql import MysqlWire
 from dbambassador.forwarding.wires.postgresql import PostgresqlWire
 from dbambassador.forwarding.wires.wire import Hello, Opening, Request, TcpWire

@@ -12,7 +12,7 @@ import trio
 from trio.socket import SocketType
 
 from dbambassador.events import SessionCrashed
-from dbambassador.forwarding.conversing import finish
+from dbambassador.forwarding.opening.conversing import finish
 from dbambassador.forwarding.service import Service
 from dbambassador.forwarding.wires.conversation import Party, Said
 

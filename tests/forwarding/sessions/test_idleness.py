@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbambassador.events import SessionEnded
-from dbambassador.forwarding.idleness import SPARE, Idleness
-from dbambassador.forwarding.vigil import PERIOD, Vigil
+from dbambassador.forwarding.sessions.idleness import SPARE, Idleness
+from dbambassador.forwarding.sessions.vigil import PERIOD, Vigil
 from dbambassador.forwarding.wires.mysql import MysqlWire
 from dbambassador.forwarding.wires.wire import TcpWire
 from tests.forwarding import scene as scenes

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import trio
 from trio.socket import SocketType
 
-from dbambassador.forwarding.ledger import Lease
 from dbambassador.forwarding.relayed import Relayed
+from dbambassador.forwarding.sessions.ledger import Lease
 from dbambassador.forwarding.wires.conversation import Said
 from dbambassador.forwarding.wires.wire import Tried
 from dbambassador.transport.dial import Dialled

@@ -12,8 +12,16 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from dbambassador.events import ClientCrowdedOut, ClientLeft, ClientRefused, Departure, Event, SessionEnded
-from dbambassador.forwarding import preambles as module
-from dbambassador.forwarding.preambles import GRACE, GRACE_AT_LIMIT, MOST, PERIOD, SHARE, Hearing, Preambles
+from dbambassador.forwarding.admission import preambles as module
+from dbambassador.forwarding.admission.preambles import (
+    GRACE,
+    GRACE_AT_LIMIT,
+    MOST,
+    PERIOD,
+    SHARE,
+    Hearing,
+    Preambles,
+)
 from dbambassador.forwarding.wires.mysql import MysqlWire
 from dbambassador.forwarding.wires.postgresql import PostgresqlWire
 from dbambassador.protocols.mysql import TOO_MANY_CONNECTIONS, error_before_greeting

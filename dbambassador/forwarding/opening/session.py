@@ -10,14 +10,14 @@ import trio
 from trio.socket import SocketType
 
 from dbambassador.events import CancelForwarded, ClientLeft, ClientRefused, Departure, DialEnded, Refusal
-from dbambassador.forwarding.attempt import Again, Attempt, Depart
-from dbambassador.forwarding.cancels import Recipient, forward
-from dbambassador.forwarding.conversing import FAREWELL_TIMEOUT, Held, farewell, finish
-from dbambassador.forwarding.ledger import LEFT, Lease, Stage
-from dbambassador.forwarding.preambles import Hearing
+from dbambassador.forwarding.admission.preambles import Hearing
+from dbambassador.forwarding.opening.attempt import Again, Attempt, Depart
+from dbambassador.forwarding.opening.cancels import Recipient, forward
+from dbambassador.forwarding.opening.conversing import FAREWELL_TIMEOUT, Held, farewell, finish
+from dbambassador.forwarding.opening.request import request_of
 from dbambassador.forwarding.relayed import Relayed
-from dbambassador.forwarding.request import request_of
 from dbambassador.forwarding.service import Service
+from dbambassador.forwarding.sessions.ledger import LEFT, Lease, Stage
 from dbambassador.forwarding.wires.conversation import Party, Said, begin
 from dbambassador.forwarding.wires.wire import Cancel, Denied, Greeted, Hello, Left, NotOpened, Opened
 from dbambassador.health.evidence import Evidence, Signal, of_failed_dial

@@ -1,0 +1,1 @@
+"""The sessions that live: their ledger, and a regular look at them."""
