@@ -107,7 +107,7 @@ async def test_following_a_database_through_changes_and_failures_of_dns(server: 
         server.replace("primary", "A", "10.0.0.8")
         changed = trio.current_time()
         await found("10.0.0.8:5432", "[fd00::7]:5432")
-        assert trio.current_time() - changed < 0.5
+        assert trio.current_time() - changed < 1
 
         server.delete("primary", "AAAA")
         await found("10.0.0.8:5432")

@@ -13,6 +13,8 @@ from tests.discovery.zone import Site, site
 
 ORDERS = [HostEndpoint("orders", 5432)]
 FULL = [HostEndpoint("orders.db.test.", 5432)]
+WITHOUT_WAITING = 1.0
+"""Seconds: whoever waits for an answer that does not come waits for 3 s."""
 
 
 def hosts(targets: Targets) -> list[str]:
@@ -117,7 +119,7 @@ async def test_a_server_that_drops_aaaa_costs_the_resolution_delay(tmp_path: Pat
         place.zone.delays["AAAA"] = 9
         began = trio.current_time()
         targets = await fresh(place)
-        assert 0.05 <= trio.current_time() - began < 0.3
+        assert 0.05 <= trio.current_time() - began < WITHOUT_WAITING
         assert hosts(targets) == ["10.0.0.1"]
         assert not targets.failure
         assert targets.steps[1].kind == "AAAA"
@@ -146,5 +148,5 @@ async def test_nxdomain_waits_for_nobody(tmp_path: Path) -> None:
         place.zone.delays["AAAA"] = 9
         began = trio.current_time()
         targets = await fresh(place)
-        assert trio.current_time() - began < 0.3
+        assert trio.current_time() - began < WITHOUT_WAITING
         assert targets.failure == f"orders.db.test does not exist (NXDOMAIN from {place.server.address})"

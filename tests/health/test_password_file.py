@@ -65,8 +65,8 @@ async def test_what_is_no_file(tmp_path: Path) -> None:
 
 async def test_a_file_system_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "READ_TIMEOUT", 0.05)
-    monkeypatch.setattr(module, "_read", lambda path: time.sleep(0.3))
+    monkeypatch.setattr(module, "_read", lambda path: time.sleep(1.0))
     started = trio.current_time()
     with pytest.raises(Unreadable, match=r"no answer from its file system in 0\.05 s"):
         await read_password(str(tmp_path))
-    assert trio.current_time() - started < 0.25
+    assert trio.current_time() - started < 0.7
