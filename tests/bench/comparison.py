@@ -111,7 +111,7 @@ def _play(scene: Scene, rounds: int, group: str) -> list[Figure]:
             group = trial.group
             print(f"\n### {group}\n", *tables.head(names), sep="\n")
         ways = [way for way in scene.ways if way.name not in trial.without]
-        for figure in tried(trial, ways, min(rounds, trial.rounds or rounds)):
+        for figure in tried(trial, ways, trial.rounds or rounds):
             figures.append(figure)
             print(tables.row(figure, names), flush=True)
     return figures

@@ -58,7 +58,7 @@ class Trial:
     without: tuple[str, ...] = ()
     """Ways that are left out."""
     rounds: int | None = None
-    """Fewer than usual."""
+    """Other than usual."""
 
 
 @dataclass(frozen=True, slots=True)
