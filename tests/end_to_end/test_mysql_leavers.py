@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -182,9 +181,9 @@ def test_the_same_clients_without_an_ambassador_block_it(server: MySQLServer, fo
         unblock(server)
         if give_up is given_a_key:
             continue  # MySQL takes that for a wrong password
-        counted = partial(has_counted, server, aborted(server) + LIMIT)
+        before = aborted(server)
         leave(app, db.ip, PORT, give_up, server, LIMIT)
-        until(counted, f"all are counted {give_up.__name__}")
+        wait_for_aborted(server, before + LIMIT, f"all are counted {give_up.__name__}")
         with pytest.raises(pymysql.OperationalError) as refused:
             app.call(lambda: connect(db.ip, PORT))
         assert refused.value.args[0] == 1129, give_up.__name__
@@ -212,8 +211,8 @@ def aborted(server: MySQLServer) -> int:
     return int(str(server.query("SHOW GLOBAL STATUS LIKE 'Aborted_connects'")[0][1]))
 
 
-def has_counted(server: MySQLServer, count: int) -> bool:
-    return aborted(server) == count
+def wait_for_aborted(server: MySQLServer, count: int, what: str) -> None:
+    until(lambda: aborted(server) == count, what)
 
 
 def unblock(server: MySQLServer) -> None:

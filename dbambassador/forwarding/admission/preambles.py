@@ -38,7 +38,7 @@ class Preamble(Protocol):
 
     database: str
     since: float
-    """When it came, on trio's clock."""
+    """When trio heard of it, on its clock: up to 0.1 s after it came, more if trio is busy."""
     admitted: bool
     """It counts against the limit of clients."""
 
@@ -93,7 +93,7 @@ class Preambles:
         self._most = min(MOST, max(1, maximum // SHARE)) if maximum else MOST
         self._publish = publish
         self._all: dict[Preamble, None] = {}
-        """In the order in which they came."""
+        """In the order in which trio heard of them."""
         self._many = trio.Event()
 
     def __len__(self) -> int:
