@@ -137,9 +137,12 @@ def test_who_asks_postgresql_for_tls_and_does_not_begin_it_keeps_nobody_out(
                 crowd.clients[-1].send(ENCRYPTION_REQUEST)
                 assert crowd.clients[-1].recv(1) == b"S"
             until(lambda: crowded_out(running) == 4 * most - MOST, "the oldest make room")
+            last = list(range(4 * most - MOST, 4 * most))
+            until(lambda: crowd.left() == last, "they were the oldest")
             with connect_with_tls(port_of(database), sslmode="require") as session:
                 assert session.execute("SELECT 1").fetchone() == (1,)
-            assert crowd.left() == list(range(4 * most - MOST, 4 * most))
+            # Until it began TLS, on a loaded machine, that client may have been the one too many.
+            assert crowd.left() in (last, last[1:])
 
 
 def test_who_says_a_byte_now_and_then_is_as_silent(
